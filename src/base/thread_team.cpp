@@ -1,0 +1,85 @@
+#include "base/thread_team.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+
+#ifdef MFA_OPENMP
+#include <omp.h>
+#else
+#include <thread>
+#include <vector>
+#endif
+
+namespace mfa {
+namespace {
+
+int usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+int& team_size() {
+  static int size = usable_cores();
+  return size;
+}
+
+// Calls member(0) .. member(size - 1), each on a thread of its own; without a team inside another team.
+void run_team(int size, const std::function<void(int)>& member) {
+#ifdef MFA_OPENMP
+  if (size <= 1 || omp_in_parallel()) {
+    for (int t = 0; t < size; ++t) member(t);
+    return;
+  }
+#pragma omp parallel num_threads(size)
+  {
+    // OpenMP may give fewer threads than asked for; every member runs all the same.
+    for (int t = omp_get_thread_num(); t < size; t += omp_get_num_threads()) member(t);
+  }
+#else
+  static thread_local bool inside = false;
+  if (size <= 1 || inside) {
+    for (int t = 0; t < size; ++t) member(t);
+    return;
+  }
+  std::vector<std::thread> threads;
+  for (int t = 1; t < size; ++t)
+    threads.emplace_back([&member, t] {
+      inside = true;
+      member(t);
+    });
+  inside = true;
+  member(0);
+  inside = false;
+  for (std::thread& thread : threads) thread.join();
+#endif
+}
+
+}  // namespace
+
+int num_threads() { return team_size(); }
+
+void set_num_threads(int threads) {
+  team_size() = threads > 0 ? threads : usable_cores();
+#ifdef MFA_OPENMP
+  omp_set_num_threads(team_size());
+#endif
+}
+
+void parallel_for(int64_t n, const std::function<void(int64_t, int64_t)>& body) {
+  const int64_t pieces = std::min<int64_t>(n, num_threads());
+  if (pieces <= 0) return;
+  run_team(static_cast<int>(pieces), [&](int t) { body(n * t / pieces, n * (t + 1) / pieces); });
+}
+
+void parallel_tasks(int64_t n, const std::function<void(int64_t, int)>& body) {
+  std::atomic<int64_t> next{0};
+  run_team(static_cast<int>(std::min<int64_t>(n, num_threads())), [&](int t) {
+    for (int64_t i = next++; i < n; i = next++) body(i, t);
+  });
+}
+
+}  // namespace mfa

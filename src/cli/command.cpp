@@ -1,0 +1,80 @@
+#include "command.h"
+
+#include <cstdio>
+
+#include "base/file.h"
+#include "base/progress.h"
+#include "base/thread_team.h"
+#include "kernels/precision.h"
+
+namespace mfa {
+
+void Command::add_to(CLI::App& parent, const std::string& name, const std::string& summary, const std::string& examples) {
+  app = parent.add_subcommand(name, summary);
+  app->footer(examples);
+  app->add_option("--threads", globals.threads, "Threads (default: one for each core this process may use)")->check(CLI::Range(1, 4096));
+  app->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")->type_name("FILE");
+  app->add_flag("--quiet", globals.quiet, "No progress bars and no notes");
+  add_flags();
+  app->callback([this] {
+    set_quiet(globals.quiet);
+    if (globals.threads > 0) set_num_threads(globals.threads);
+    run();
+  });
+}
+
+void write_json(const std::string& where, const nlohmann::ordered_json& document) {
+  // Invalid UTF-8 (a model may well produce it) is replaced: the document stays UTF-8.
+  const std::string text = document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  if (where == "-")
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  else
+    write_file(where, text);
+}
+
+void Command::finish(nlohmann::ordered_json result, const std::string& text) {
+  nlohmann::ordered_json document = {{"mfa_version", MFA_VERSION}, {"command", json_name()}};
+  document.update(result);
+  if (!globals.json.empty()) write_json(globals.json, document);
+  if (!globals.json_on_stdout()) std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+std::unique_ptr<Device> Command::open_device(const std::string& precision) {
+  std::unique_ptr<Device> device = make_cpu_device();
+  device->set_precision(parse_precision(precision, *device));
+  return device;
+}
+
+std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
+  std::vector<std::unique_ptr<Command>> commands;
+  const auto add = [&](std::unique_ptr<Command> command, const char* name, const char* summary, const char* examples) {
+    command->add_to(app, name, summary, examples);
+    commands.push_back(std::move(command));
+  };
+  add(make_train_command(), "train", "Pre-train a model from text",
+      "Examples:\n"
+      "  mfa train --data corpus/ --out model --attention mfa --steps 2000\n"
+      "  mfa train --data corpus/ --out model --attention mfa --steps 2000 --resume\n");
+  add(make_compare_command(), "compare", "Train matched attention variants and report on them",
+      "Examples:\n"
+      "  mfa compare --data book.txt --out compare --variants mha,mfa,mfa-kr --steps 500 --seeds 3\n"
+      "Running the same command again goes on where it stopped.\n");
+  add(make_generate_command(), "generate", "Continue a prompt",
+      "Examples:\n  mfa generate model -p 'In the beginning' -n 100 --temperature 0.8\n");
+  add(make_perplexity_command(), "perplexity", "Perplexity and bits per byte of a model on a text",
+      "Examples:\n  mfa perplexity model text.txt --context 512\n");
+  add(make_capacity_command(), "capacity", "Parameters, cache bytes, FLOPs and ranks, from the spec alone",
+      "Examples:\n  mfa capacity paper-1b\n  mfa capacity model/\n  mfa capacity mfa mla --width 1024 --layers 16\n");
+  add(make_export_command(), "export", "Write a model for other engines",
+      "Examples:\n  mfa export model folded --format hf\n");
+  add(make_info_command(), "info", "What is in a model, or what this machine gives",
+      "Examples:\n  mfa info model/\n  mfa info --cpu\n");
+  add(make_bench_command(), "bench", "Speed, measured against the machine's own limits",
+      "Examples:\n  mfa bench train --size 14m --attention mfa\n");
+  add(make_tokenizer_command(), "tokenizer", "Train, encode, decode",
+      "Examples:\n  mfa tokenizer train --data corpus/ --vocab 8192 --out tok\n  mfa tokenizer encode model -p 'Hello'\n"
+      "  mfa tokenizer decode model 12 7 99\n");
+  return commands;
+}
+
+}  // namespace mfa

@@ -1,0 +1,75 @@
+// mfa tokenizer train | encode | decode
+#include "formats/tokenizer.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "command.h"
+#include "model/model_folder.h"
+#include "train/corpus.h"
+
+namespace mfa {
+namespace {
+
+class TokenizerCommand : public Command {
+ public:
+  void add_flags() override {
+    app->require_subcommand(1);
+    train_ = app->add_subcommand("train", "Learn a byte-level BPE from text and write tokenizer.json");
+    train_->add_option("--data", data_, "Files and folders of text")->required()->type_name("FILE...");
+    train_->add_option("--vocab", vocab_, "Tokens in all: 256 bytes, merges, the end of text")->check(CLI::Range(257, 1 << 24))->capture_default_str();
+    train_->add_option("--out", out_, "Folder to write")->required()->type_name("DIR");
+    encode_ = app->add_subcommand("encode", "Token ids of a text");
+    encode_->add_option("model", model_, "Model folder or tokenizer.json")->required()->type_name("MODEL");
+    encode_->add_option("-p,--prompt", prompt_, "The text")->type_name("TEXT");
+    encode_->add_option("--file", file_, "A file that holds the text")->type_name("FILE");
+    encode_->add_flag("--add-special", special_, "Put BOS before and EOS behind, where the tokenizer has them");
+    decode_ = app->add_subcommand("decode", "The text of token ids");
+    decode_->add_option("model", model_, "Model folder or tokenizer.json")->required()->type_name("MODEL");
+    decode_->add_option("ids", ids_, "Token ids")->type_name("ID...");
+    for (CLI::App* sub : {train_, encode_, decode_}) {
+      sub->add_option("--threads", globals.threads, "Threads")->check(CLI::Range(1, 4096));
+      sub->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")->type_name("FILE");
+      sub->add_flag("--quiet", globals.quiet, "No progress bars and no notes");
+    }
+  }
+
+  void run() override {
+    if (train_->parsed()) return train_tokenizer();
+    const Tokenizer tokenizer = fs::is_directory(model_) ? load_tokenizer(model_) : Tokenizer::load(model_);
+    if (decode_->parsed()) {
+      const std::string text = tokenizer.decode(ids_);
+      return finish({{"text", text}}, text + "\n");
+    }
+    if (!file_.empty()) prompt_ = MappedFile(file_).text();
+    std::vector<int32_t> ids = tokenizer.encode(prompt_);
+    if (special_ && tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
+    if (special_ && tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());
+    finish({{"ids", ids}}, fmt::format("{}\n", fmt::join(ids, " ")));
+  }
+
+ private:
+  void train_tokenizer() {
+    CorpusOptions corpus;
+    corpus.data.assign(data_.begin(), data_.end());
+    corpus.vocab = vocab_;
+    const Tokenizer tokenizer = prepare_corpus(corpus).tokenizer;
+    make_folder(out_);
+    save_tokenizer(out_, tokenizer);
+    finish({{"out", out_}, {"vocab", tokenizer.vocab_size()}},
+           fmt::format("{}: {} tokens\n", (fs::path(out_) / "tokenizer.json").string(), tokenizer.vocab_size()));
+  }
+
+  CLI::App *train_ = nullptr, *encode_ = nullptr, *decode_ = nullptr;
+  std::vector<std::string> data_;
+  std::vector<int32_t> ids_;
+  std::string out_, model_, prompt_, file_;
+  int64_t vocab_ = 4096;
+  bool special_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_tokenizer_command() { return std::make_unique<TokenizerCommand>(); }
+
+}  // namespace mfa

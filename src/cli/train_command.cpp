@@ -1,0 +1,101 @@
+// mfa train
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "capacity/capacity.h"
+#include "command.h"
+#include "formats/json.h"
+#include "kernels/precision.h"
+#include "model/config_json.h"
+#include "model/model_folder.h"
+#include "model_flags.h"
+#include "runtime/kv_cache.h"
+#include "train_flags.h"
+
+namespace mfa {
+namespace {
+
+class TrainCommand : public Command {
+ public:
+  void add_flags() override {
+    app->add_option("--attention", attention_, "mha, mqa, gqa, mla, mfa, mfa-kr or fpba")->capture_default_str()->group("Model");
+    app->add_option("--config", config_file_, "A whole spec: a config.json or what `mfa plan` wrote")->group("Model");
+    app->add_option("--init", init_from_, "Start from this model's weights, spec and tokenizer")->type_name("MODEL")->group("Model");
+    model_.add_to(*app);
+    train_.add_to(*app);
+    app->add_option("--seed", train_.options.seed, "Of the weights and the data order")->capture_default_str()->group("Training");
+    app->add_option("--checkpoint-every", train_.options.checkpoint_every, "Steps between checkpoints (0: best and last only)")->capture_default_str()->group("Output");
+    app->add_flag("--resume", train_.options.resume, "Go on from the last checkpoint in --out, bit for bit")->group("Output");
+  }
+
+  void run() override {
+    const std::unique_ptr<Device> device = open_device(train_.precision);
+    if (!init_from_.empty() && train_.tokenizer.empty()) train_.tokenizer = folder_of(init_from_).string();
+    const PresetOptions shape = model_.options();
+    const Corpus corpus = prepare_corpus(train_.corpus_options(shape.vocab));
+    ModelConfig config = make_config(shape, corpus);
+    TrainOptions options = train_.train_options(app->count("--context") > 0 || app->count("--config") + app->count("--init") == 0
+                                                    ? shape.context : config.context);
+    options.init.seed = options.seed;
+    options.init_from = init_from_;
+    stop_on_interrupt();
+    note(fmt::format("{}: {} parameters, {} KV bytes a token (bf16), {} steps of {} tokens, {}", config.layers[0].attention.preset,
+                     parameter_count(config), kv_bytes_per_token(config, DType::bf16), options.steps,
+                     options.batch * options.accumulate * options.context, name_of(device->precision())));
+    const TrainResult result = train(*device, config, corpus, options);
+    report(config, result);
+  }
+
+ private:
+  ModelConfig make_config(const PresetOptions& shape, const Corpus& corpus) const {
+    ModelConfig config;
+    if (!init_from_.empty()) {
+      config = load_config(init_from_);
+    } else if (!config_file_.empty()) {
+      const Json json = parse_json(read_file(config_file_), config_file_);
+      config = json.contains("model_type") ? config_from_json(json, config_file_) : spec_from_json(json, config_file_);
+    } else {
+      PresetOptions sized = shape;
+      sized.vocab = corpus.tokenizer.vocab_size();
+      config = make_preset(attention_, sized);
+    }
+    if (config.vocab < corpus.tokenizer.vocab_size())
+      bad_input("[train] the tokenizer has more tokens than the model, got {}, expected at most {}", corpus.tokenizer.vocab_size(), config.vocab);
+    config.eos = corpus.tokenizer.eos();
+    return config;
+  }
+
+  void report(const ModelConfig& config, const TrainResult& r) {
+    std::string text;
+    if (r.already_done)
+      text = fmt::format("{} is finished: {} steps, validation loss {:.4f}. Nothing was changed.\n", train_.out, r.steps, r.val_loss);
+    else if (r.interrupted)
+      text = fmt::format("Stopped at step {}, checkpoint written. The same command with --resume goes on.\n", r.steps);
+    else
+      text = fmt::format("{}: {} steps, {} tokens, training loss {:.4f}, validation loss {:.4f} ({:.3f} bits a byte), {:.0f} tokens/s "
+                         "({:.0f} % of the GEMM peak)\n", train_.out, r.steps, r.tokens, r.train_loss, r.val_loss, r.val_bits_per_byte,
+                         r.tokens_per_s, 100 * r.gemm_share);
+    finish({{"attention", config.layers[0].attention.preset},
+            {"parameters", parameter_count(config)},
+            {"steps", r.steps},
+            {"tokens", r.tokens},
+            {"train_loss", r.train_loss},
+            {"val_loss", r.val_loss},
+            {"val_bits_per_byte", r.val_bits_per_byte},
+            {"tokens_per_s", r.tokens_per_s},
+            {"gemm_share", r.gemm_share},
+            {"seconds", r.seconds},
+            {"interrupted", r.interrupted}},
+           text);
+  }
+
+  ModelFlags model_;
+  TrainFlags train_;
+  std::string attention_ = "mfa", config_file_, init_from_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_train_command() { return std::make_unique<TrainCommand>(); }
+
+}  // namespace mfa

@@ -1,0 +1,69 @@
+#include "train_flags.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/enum_names.h"
+
+namespace mfa {
+
+void TrainFlags::add_to(CLI::App& app) {
+  options.schedule.peak = 1e-3;
+  const auto count = [&](const char* flag, int64_t& value, int64_t low, const char* help, const char* group) {
+    app.add_option(flag, value, help)->check(CLI::Range(low, int64_t{1} << 40))->capture_default_str()->group(group);
+  };
+  const auto real = [&](const char* flag, double& value, double low, double high, const char* help) {
+    app.add_option(flag, value, help)->check(CLI::Range(low, high))->capture_default_str()->group("Training");
+  };
+  app.add_option("--data", data, "Files and folders: plain text, .jsonl with a text field, .gz, .zst")->required()->type_name("FILE...")->group("Data");
+  app.add_option("--out", out, "Folder of the model, its checkpoints and logs")->required()->type_name("DIR")->group("Data");
+  app.add_option("--tokenizer", tokenizer, "A tokenizer.json, a folder that has one, or bytes (default: train one on the text)")->group("Data");
+  app.add_option("--cache", cache, "Folder of token files (default: $XDG_CACHE_HOME/mfa)")->type_name("DIR")->group("Data");
+  app.add_option("--held-out", held_out, "Share of the text kept for validation")->check(CLI::Range(0.0001, 0.9))->capture_default_str()->group("Data");
+  count("--steps", steps, 0, "Optimizer steps (default 1000)", "Training");
+  count("--tokens", tokens, 0, "Tokens to train on, instead of --steps", "Training");
+  count("--batch", options.batch, 1, "Windows computed at a time", "Training");
+  count("--accumulate", options.accumulate, 1, "Batches a step: gradients are summed", "Training");
+  real("--lr", options.schedule.peak, 0, 10, "Peak learning rate");
+  app.add_option("--schedule", schedule, "cosine, wsd or constant")->capture_default_str()->group("Training");
+  count("--warmup", options.schedule.warmup, 0, "Steps of linear warmup (0: a twentieth of the steps)", "Training");
+  real("--min-lr", options.schedule.min_ratio, 0, 1, "Last learning rate, as a share of the peak");
+  real("--wsd-decay", options.schedule.decay_share, 0, 1, "wsd: share of the steps that decay");
+  real("--decay", options.optimizer.decay, 0, 10, "Weight decay (matrices only)");
+  real("--beta1", options.optimizer.beta1, 0, 0.9999, "AdamW");
+  real("--beta2", options.optimizer.beta2, 0, 0.99999, "AdamW");
+  real("--clip", options.optimizer.clip, 0, 1e9, "Largest gradient norm (0: no clipping)");
+  app.add_option("--precision", precision, "auto, bf16 or f32")->capture_default_str()->group("Training");
+  app.add_option("--init-kind", init, "Initialisation: paper, gpt2 or deepseek")->capture_default_str()->group("Training");
+  app.add_option("--gate-init", gate_init, "mfa-kr's gate at the start: zero, one or normal")->capture_default_str()->group("Training");
+  count("--validate-every", options.validate_every, 0, "Steps between validations (0: ten times a run)", "Output");
+  count("--validation-tokens", options.validation_tokens, 1, "At most so many held-out tokens", "Output");
+  count("--log-every", options.log_every, 1, "Steps between lines of the log", "Output");
+  count("--keep-last", options.keep_last, 1, "Checkpoints to keep", "Output");
+}
+
+CorpusOptions TrainFlags::corpus_options(int64_t vocab) const {
+  CorpusOptions corpus;
+  corpus.data.assign(data.begin(), data.end());
+  corpus.tokenizer = tokenizer;
+  corpus.vocab = vocab;
+  corpus.held_out = held_out;
+  corpus.cache = cache;
+  return corpus;
+}
+
+TrainOptions TrainFlags::train_options(int64_t context) const {
+  if (steps > 0 && tokens > 0) bad_input("[usage] --steps and --tokens say the same thing, got both, expected one");
+  TrainOptions result = options;
+  result.out = out;
+  result.context = context;
+  const int64_t per_step = std::max<int64_t>(1, options.batch * options.accumulate * context);
+  result.steps = steps > 0 ? steps : tokens > 0 ? std::max<int64_t>(1, tokens / per_step) : 1000;
+  result.schedule.kind = parse_schedule(schedule);
+  if (result.schedule.warmup == 0) result.schedule.warmup = std::max<int64_t>(1, result.steps / 20);
+  result.init.kind = parse_enum<InitKind>(init, "--init-kind");
+  result.init.gate = parse_enum<GateInit>(gate_init, "--gate-init");
+  return result;
+}
+
+}  // namespace mfa

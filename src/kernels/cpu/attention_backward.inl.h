@@ -1,0 +1,189 @@
+// Training attention, backward: 5 products a tile, probabilities recomputed from lse.
+//   P = exp(S − lse)    dV += P^T dO    dP = dO V^T    dS = P ⊙ (dP − D), D = Σ dO ⊙ O    dQ += dS K    dK += dS^T Q
+// dK and dV of the blocks that one task does are summed in a buffer of its own, so that no two threads add to one
+// number; the buffers of a group are then added up in order.
+#pragma once
+
+#include "kernels/cpu/attention_tiles.inl.h"
+
+namespace mfa {
+namespace {
+
+struct BackwardScratch {
+  float *keys_t, *keys, *values_t, *queries, *dout, *dqueries, *p, *ds, *lse, *delta;
+  int64_t floats;
+  BackwardScratch(const AttentionGeometry& g, float* memory) {
+    Carver carve{memory};
+    keys_t = carve.take(g.padded_tokens * g.key_dim);  // transposed tiles
+    keys = carve.take(g.padded_tokens * g.key_pad);
+    values_t = carve.take(g.padded_tokens * g.value_dim);  // transposed tiles
+    queries = carve.take(kBlockRows * g.key_pad);
+    dout = carve.take(kBlockRows * g.value_pad);
+    dqueries = carve.take(kBlockRows * g.key_pad);
+    p = carve.take(kBlockRows * g.tile_keys);
+    ds = carve.take(kBlockRows * g.tile_keys);
+    lse = carve.take(kBlockRows);
+    delta = carve.take(kBlockRows);
+    floats = carve.used;
+  }
+};
+
+struct KvGradients {
+  float *keys, *values;  // [padded_tokens][key_pad], [padded_tokens][value_pad]
+  int64_t floats;
+  KvGradients(const AttentionGeometry& g, float* memory) {
+    Carver carve{memory};
+    keys = carve.take(g.padded_tokens * g.key_pad);
+    values = carve.take(g.padded_tokens * g.value_pad);
+    floats = carve.used;
+  }
+};
+
+inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeometry& g, int64_t group,
+                               const BlockRows& rows, const BackwardScratch& s) {
+  const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
+  for (int64_t i = 0; i < rows.count; ++i) {
+    const int64_t row = first_row + rows.token[i], head = rows.head[i];
+    const float *out = row_of(args.forward.out, row) + head * g.value_dim, *dout = s.dout + i * g.value_pad;
+    Vec sum = zero();
+    each_vec(g.value_dim, [&](int64_t c, auto part) { sum = fma(load(out + c, part), load(dout + c), sum); });
+    s.delta[i] = horizontal_sum(sum);
+    s.lse[i] = row_of(args.forward.lse, row)[head];
+  }
+}
+
+// One row of P and dS from its logits (in p) and dP (in ds); zeros where the strip computed nothing, since the products
+// by columns read there.
+inline void gradient_row(const StripRange& r, int64_t tile_keys, float lse, float delta, float* p, float* ds) {
+  const Vec shift = splat(lse), d = splat(delta);
+  for (int64_t j = 0; j < r.begin; j += kLanes) store(p + j, zero()), store(ds + j, zero());
+  for (int64_t j = r.begin; j < r.end; j += kLanes) {
+    const Vec probability = exp(load(p + j) - shift);
+    store(p + j, probability);
+    store(ds + j, probability * (load(ds + j) - d));
+  }
+  for (int64_t j = r.end; j < tile_keys; j += kLanes) store(p + j, zero()), store(ds + j, zero());
+}
+
+// S, dP, P, dS and dQ, strip by strip. ranges: what each strip computed.
+inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, const BackwardScratch& s, int64_t t,
+                            StripRange* ranges) {
+  const int64_t first = t * g.tile_keys;
+  const float *keys_t = s.keys_t + first * g.key_dim, *values_t = s.values_t + first * g.value_dim;
+  for (int64_t row = 0; row < rows.count; row += kTileRows) {
+    const StripRange r = ranges[row / kTileRows] = strip_range(rows, row, first, g.tile_keys);
+    float *p = s.p + row * g.tile_keys, *ds = s.ds + row * g.tile_keys;
+    if (r.end == 0) {  // between strips that see some of this tile there may be one that sees none
+      for (int64_t i = 0; i < r.m * g.tile_keys; ++i) p[i] = ds[i] = 0;
+      continue;
+    }
+    strip(r.m, r.end - r.begin, g.key_dim, s.queries + row * g.key_pad, g.key_pad, 1, keys_t + r.begin, g.tile_keys,
+          p + r.begin, g.tile_keys, false);
+    strip(r.m, r.end - r.begin, g.value_dim, s.dout + row * g.value_pad, g.value_pad, 1, values_t + r.begin,
+          g.tile_keys, ds + r.begin, g.tile_keys, false);
+    for (int64_t i = 0; i < r.m; ++i) {
+      mask_row(rows, row + i, first, r, p + i * g.tile_keys);
+      gradient_row(r, g.tile_keys, s.lse[row + i], s.delta[row + i], p + i * g.tile_keys, ds + i * g.tile_keys);
+    }
+    strip(r.m, g.key_pad, r.high - r.low, ds + r.low, g.tile_keys, 1, s.keys + (first + r.low) * g.key_pad, g.key_pad,
+          s.dqueries + row * g.key_pad, g.key_pad, true);
+  }
+}
+
+// dV += P^T dO and dK += dS^T Q, a strip of keys at a time over the rows from the first to the last that see one.
+inline void backward_keys(const AttentionGeometry& g, const BlockRows& rows, const BackwardScratch& s, int64_t t,
+                          const StripRange* ranges, const KvGradients& kv) {
+  const int64_t strips = (rows.count + kTileRows - 1) / kTileRows;
+  const int64_t first = t * g.tile_keys, count = min_of(g.tile_keys, rows.high_of_block - first);
+  for (int64_t j = 0; j < count; j += kTileRows) {
+    const int64_t m = min_of(kTileRows, count - j);
+    int64_t begin = rows.count, end = 0;
+    for (int64_t i = 0; i < strips; ++i) {
+      if (ranges[i].begin >= j + m || ranges[i].end <= j) continue;
+      begin = min_of(begin, ranges[i].row);
+      end = ranges[i].row + ranges[i].m;
+    }
+    if (begin >= end) continue;
+    const float *p = s.p + begin * g.tile_keys + j, *ds = s.ds + begin * g.tile_keys + j;
+    strip(m, g.value_pad, end - begin, p, 1, g.tile_keys, s.dout + begin * g.value_pad, g.value_pad,
+          kv.values + (first + j) * g.value_pad, g.value_pad, true);
+    strip(m, g.key_pad, end - begin, ds, 1, g.tile_keys, s.queries + begin * g.key_pad, g.key_pad,
+          kv.keys + (first + j) * g.key_pad, g.key_pad, true);
+  }
+}
+
+inline void store_dqueries(const AttentionGradArgs& args, const AttentionGeometry& g, int64_t group,
+                           const BlockRows& rows, const BackwardScratch& s) {
+  const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
+  const Vec factor = splat(static_cast<float>(args.forward.shape.scale));
+  for (int64_t i = 0; i < rows.count; ++i) {
+    float* dq = row_of(args.dq, first_row + rows.token[i]) + rows.head[i] * g.key_dim;
+    each_vec(g.key_dim,
+             [&](int64_t c, auto part) { store(dq + c, load(s.dqueries + i * g.key_pad + c) * factor, part); });
+  }
+}
+
+inline void attention_backward(const AttentionGradArgs& args, int64_t group, int64_t part, int64_t parts,
+                               float* scratch, float* partial) {
+  const AttentionArgs& forward = args.forward;
+  const AttentionGeometry g = geometry_of(forward.shape);
+  const BackwardScratch s(g, scratch);
+  const KvGradients kv(g, partial);
+  const float *k = kv_of(forward.k, forward, group, g.key_dim), *v = kv_of(forward.v, forward, group, g.value_dim);
+  pack_keys_transposed(k, forward.k.stride, g, g.key_dim, s.keys_t);
+  pack_keys(k, forward.k.stride, g, g.key_dim, g.key_pad, s.keys);
+  pack_keys_transposed(v, forward.v.stride, g, g.value_dim, s.values_t);
+  for (int64_t i = 0; i < kv.floats; ++i) partial[i] = 0;
+  BlockRows rows;
+  StripRange ranges[kStripsPerBlock];
+  for (int64_t block = part; block < g.blocks; block += parts) {
+    find_rows(forward, g, group, block, rows);
+    pack_rows(forward.q, forward, g, group, rows, g.key_dim, g.key_pad, static_cast<float>(forward.shape.scale),
+              s.queries);
+    pack_rows(args.dout, forward, g, group, rows, g.value_dim, g.value_pad, 1, s.dout);
+    load_lse_and_delta(args, g, group, rows, s);
+    for (int64_t i = 0; i < rows.count * g.key_pad; ++i) s.dqueries[i] = 0;
+    const int64_t last = (rows.high_of_block + g.tile_keys - 1) / g.tile_keys;
+    for (int64_t t = rows.low_of_block / g.tile_keys; t < last; ++t) {
+      backward_strips(g, rows, s, t, ranges);
+      backward_keys(g, rows, s, t, ranges, kv);
+    }
+    store_dqueries(args, g, group, rows, s);
+  }
+}
+
+inline void reduce_one(const Tensor& x, int64_t row, int64_t column, int64_t dim, const float* partials,
+                       int64_t distance, int64_t parts, bool accumulate) {
+  float* out = row_of(x, row) + column;
+  each_vec(dim, [&](int64_t c, auto part) {
+    Vec sum = load(partials + c, part);
+    for (int64_t i = 1; i < parts; ++i) sum = sum + load(partials + i * distance + c, part);
+    store(out + c, accumulate ? load(out + c, part) + sum : sum, part);
+  });
+}
+
+inline void attention_reduce(const AttentionGradArgs& args, int64_t group, int64_t parts, const float* partials,
+                             int64_t begin, int64_t end) {
+  const AttentionShape& shape = args.forward.shape;
+  const AttentionGeometry g = geometry_of(shape);
+  const int64_t keys_floats = round_up(g.padded_tokens * g.key_pad, 16);
+  const int64_t distance = keys_floats + round_up(g.padded_tokens * g.value_pad, 16);
+  const int64_t first_row = group / shape.kv_heads * g.tokens, kv_head = group % shape.kv_heads;
+  for (int64_t j = begin; j < end; ++j) {
+    reduce_one(args.dk, first_row + j, kv_head * g.key_dim, g.key_dim, partials + j * g.key_pad, distance, parts,
+               args.accumulate_kv);
+    reduce_one(args.dv, first_row + j, kv_head * g.value_dim, g.value_dim, partials + keys_floats + j * g.value_pad,
+               distance, parts, args.accumulate_kv);
+  }
+}
+
+inline int64_t attention_blocks(const AttentionShape& shape) { return geometry_of(shape).blocks; }
+inline int64_t attention_backward_scratch(const AttentionShape& shape) {
+  return BackwardScratch(geometry_of(shape), nullptr).floats;
+}
+inline int64_t attention_partial(const AttentionShape& shape) {
+  return KvGradients(geometry_of(shape), nullptr).floats;
+}
+
+}  // namespace
+}  // namespace mfa

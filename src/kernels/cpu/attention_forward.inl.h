@@ -1,0 +1,107 @@
+// Training attention, forward: online softmax over key tiles, one strip of rows at a time. 2 products a tile, each
+// 2 · rows · keys · dim operations on the visible half; beside them one exp a logit.
+#pragma once
+
+#include "kernels/cpu/attention_tiles.inl.h"
+
+namespace mfa {
+namespace {
+
+struct ForwardScratch {
+  float *keys, *values, *queries, *out, *logits, *maximum, *sum;
+  int64_t floats;
+  ForwardScratch(const AttentionGeometry& g, float* memory) {
+    Carver carve{memory};
+    keys = carve.take(g.tiles * g.key_dim * g.tile_keys);  // transposed tiles
+    values = carve.take(g.padded_tokens * g.value_pad);
+    queries = carve.take(kBlockRows * g.key_pad);
+    out = carve.take(kBlockRows * g.value_pad);
+    logits = carve.take(kTileRows * g.tile_keys);
+    maximum = carve.take(kBlockRows);
+    sum = carve.take(kBlockRows * kLanes);  // a vector of partial sums a row: added up once, at the end
+    floats = carve.used;
+  }
+};
+
+// Turns the logits of row i into probabilities relative to its new maximum, and rescales what came before.
+inline void softmax_row(const StripRange& s, float* logits, float* maximum, float* sum, float* out, int64_t value_pad) {
+  Vec largest = splat(kNoMaximum);
+  for (int64_t j = s.begin; j < s.end; j += kLanes) largest = max(load(logits + j), largest);
+  const float highest = horizontal_max(largest);
+  Vec total = load(sum);
+  if (highest > *maximum) {
+    const Vec factor = exp(splat(*maximum - highest));
+    total = total * factor;
+    for (int64_t c = 0; c < value_pad; c += kLanes) store(out + c, load(out + c) * factor);
+    *maximum = highest;
+  }
+  const Vec shift = splat(*maximum);
+  for (int64_t j = s.begin; j < s.end; j += kLanes) {
+    const Vec p = exp(load(logits + j) - shift);
+    total = total + p;
+    store(logits + j, p);
+  }
+  store(sum, total);
+}
+
+inline void forward_tile(const AttentionGeometry& g, const BlockRows& rows, const ForwardScratch& s, int64_t t) {
+  const int64_t first = t * g.tile_keys;
+  const float *keys = s.keys + t * g.key_dim * g.tile_keys, *values = s.values + first * g.value_pad;
+  for (int64_t row = 0; row < rows.count; row += kTileRows) {
+    const StripRange range = strip_range(rows, row, first, g.tile_keys);
+    if (range.end == 0) continue;
+    strip(range.m, range.end - range.begin, g.key_dim, s.queries + row * g.key_pad, g.key_pad, 1, keys + range.begin,
+          g.tile_keys, s.logits + range.begin, g.tile_keys, false);
+    for (int64_t i = 0; i < range.m; ++i) {
+      float* logits = s.logits + i * g.tile_keys;
+      mask_row(rows, row + i, first, range, logits);
+      softmax_row(range, logits, s.maximum + row + i, s.sum + (row + i) * kLanes, s.out + (row + i) * g.value_pad,
+                  g.value_pad);
+    }
+    strip(range.m, g.value_pad, range.high - range.low, s.logits + range.low, g.tile_keys, 1,
+          values + range.low * g.value_pad, g.value_pad, s.out + row * g.value_pad, g.value_pad, true);
+  }
+}
+
+inline void store_block(const AttentionArgs& args, const AttentionGeometry& g, int64_t group, const BlockRows& rows,
+                        const ForwardScratch& s) {
+  const int64_t first_row = group / args.shape.kv_heads * g.tokens;
+  for (int64_t i = 0; i < rows.count; ++i) {
+    const int64_t row = first_row + rows.token[i], head = rows.head[i];
+    const float total = horizontal_sum(load(s.sum + i * kLanes));
+    const Vec inverse = splat(1.0f / total);
+    float* out = row_of(args.out, row) + head * g.value_dim;
+    each_vec(g.value_dim,
+             [&](int64_t c, auto part) { store(out + c, load(s.out + i * g.value_pad + c) * inverse, part); });
+    if (args.lse.data != nullptr) row_of(args.lse, row)[head] = s.maximum[i] + __builtin_logf(total);
+    if (args.max_logit.data != nullptr) row_of(args.max_logit, row)[head] = s.maximum[i];
+  }
+}
+
+inline void attention_forward(const AttentionArgs& args, int64_t group, int64_t block_begin, int64_t block_end,
+                              float* scratch, bool packed) {
+  const AttentionGeometry g = geometry_of(args.shape);
+  const ForwardScratch s(g, scratch);
+  if (!packed) {
+    pack_keys_transposed(kv_of(args.k, args, group, g.key_dim), args.k.stride, g, g.key_dim, s.keys);
+    pack_keys(kv_of(args.v, args, group, g.value_dim), args.v.stride, g, g.value_dim, g.value_pad, s.values);
+  }
+  BlockRows rows;
+  for (int64_t block = block_begin; block < block_end; ++block) {
+    find_rows(args, g, group, block, rows);
+    pack_rows(args.q, args, g, group, rows, g.key_dim, g.key_pad, static_cast<float>(args.shape.scale), s.queries);
+    for (int64_t i = 0; i < rows.count; ++i) s.maximum[i] = kNoMaximum;
+    for (int64_t i = 0; i < rows.count * kLanes; ++i) s.sum[i] = 0;
+    for (int64_t i = 0; i < rows.count * g.value_pad; ++i) s.out[i] = 0;
+    const int64_t last = (rows.high_of_block + g.tile_keys - 1) / g.tile_keys;
+    for (int64_t t = rows.low_of_block / g.tile_keys; t < last; ++t) forward_tile(g, rows, s, t);
+    store_block(args, g, group, rows, s);
+  }
+}
+
+inline int64_t attention_forward_scratch(const AttentionShape& shape) {
+  return ForwardScratch(geometry_of(shape), nullptr).floats;
+}
+
+}  // namespace
+}  // namespace mfa

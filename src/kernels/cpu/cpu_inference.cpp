@@ -1,0 +1,273 @@
+// Inference: packed weights, cache pages, and how paged attention is handed to the threads.
+#include <cstring>
+#include <limits>
+
+#include "base/error.h"
+#include "kernels/cpu/cpu_device.h"
+#include "kernels/cpu/parallel_rows.h"
+
+namespace mfa {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct CpuWeight final : PackedWeight {
+  Pages memory;  // [panels][in][panel_width], the last panel padded with zeros
+  DType storage = DType::f32;
+  int64_t panels = 0;
+  explicit CpuWeight(size_t size) : memory(size) {}
+  size_t bytes() const override { return memory.bytes(); }
+};
+
+struct CpuKvPool final : KvPool {
+  Pages memory;
+  CpuKvPool(const KvPoolSpec& spec, size_t size) : KvPool(spec), memory(size) {}
+  size_t bytes() const override { return memory.bytes(); }
+};
+
+float number_at(const Tensor& w, int64_t r, int64_t c) {
+  return w.type == DType::bf16 ? to_float(w.row<bf16>(r)[c]) : w.row<float>(r)[c];
+}
+
+// a · b · c · … of sizes, or BadInput where that does not fit in 62 bits.
+int64_t checked_product(const char* where, std::initializer_list<int64_t> sizes) {
+  int64_t product = 1;
+  for (const int64_t size : sizes) {
+    if (size < 0 || (size > 0 && product > (int64_t{1} << 62) / size))
+      bad_input("[{}] size, got a product of sizes beyond 62 bits or a negative one ({})", where, size);
+    product *= size;
+  }
+  return product;
+}
+
+// Positions of a split: whole pages, at least 512 positions. Fixed by the pool, since splits decide the order of sums.
+int64_t split_tokens(const KvPoolSpec& spec) { return ceil_div(512, spec.page_tokens) * spec.page_tokens; }
+
+void check_paged(const PagedAttentionArgs& args) {
+  const KvPoolSpec& spec = args.pool->spec();
+  if (args.n_heads < 1 || args.n_heads % spec.kv_heads != 0 || args.q.cols != args.n_heads * spec.key_dim ||
+      args.out.cols != args.n_heads * spec.value_dim)
+    bad_input("[paged attention] q has {} and out {} columns, expected {} heads of {} and {}", args.q.cols,
+              args.out.cols, args.n_heads, spec.key_dim, spec.value_dim);
+  for (const PagedSequence& sequence : args.sequences) {
+    const int64_t end = sequence.first_position + sequence.n_rows;
+    if (sequence.first_row < 0 || sequence.n_rows < 0 || sequence.first_row + sequence.n_rows > args.q.rows)
+      bad_input("[paged attention] rows {} + {}, expected at most {}", sequence.first_row, sequence.n_rows,
+                args.q.rows);
+    const int64_t pages = ceil_div(end, spec.page_tokens);
+    if (sequence.first_position < 0 || pages > static_cast<int64_t>(sequence.pages.size()))
+      bad_input("[paged attention] {} pages, expected {} for {} positions", sequence.pages.size(), pages, end);
+    if (args.key_cos && (args.key_cos.rows < end || 2 * args.key_cos.cols > spec.key_dim))
+      bad_input("[paged attention] rotation table is {} x {}, expected {} positions and at most {} pairs",
+                args.key_cos.rows, args.key_cos.cols, end, spec.key_dim / 2);
+    for (int64_t i = 0; i < pages; ++i)
+      if (sequence.pages[static_cast<size_t>(i)] < 0 || sequence.pages[static_cast<size_t>(i)] >= spec.pages)
+        bad_input("[paged attention] page {}, expected less than {}", sequence.pages[static_cast<size_t>(i)],
+                  spec.pages);
+  }
+}
+
+// The blocks of rows of a call, each with the splits that its rows see.
+void find_pieces(const PagedAttentionArgs& args, int64_t block_rows, std::vector<PagedPiece>& pieces) {
+  const auto& pool = static_cast<const CpuKvPool&>(*args.pool);
+  const KvPoolSpec& spec = pool.spec();
+  const int64_t group_heads = args.n_heads / spec.kv_heads, positions = split_tokens(spec);
+  pieces.clear();
+  for (const PagedSequence& sequence : args.sequences) {
+    const int64_t rows = sequence.n_rows * group_heads;
+    for (int64_t head = 0; head < spec.kv_heads; ++head) {
+      for (int64_t row = 0; row < rows; row += block_rows) {
+        PagedPiece piece{.args = &args,
+                         .memory = pool.memory.data(),
+                         .spec = spec,
+                         .pages = sequence.pages.data(),
+                         .first_row = sequence.first_row,
+                         .first_position = sequence.first_position,
+                         .kv_head = head,
+                         .row_begin = row,
+                         .row_end = std::min(rows, row + block_rows),
+                         .split_tokens = positions};
+        const int64_t first = sequence.first_position + row / group_heads;
+        const int64_t last = sequence.first_position + (piece.row_end - 1) / group_heads;
+        piece.split_begin = args.window > 0 ? std::max<int64_t>(0, first - args.window + 1) / positions : 0;
+        piece.split_end = last / positions + 1;
+        pieces.push_back(piece);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<PackedWeight> CpuDevice::pack_weight(Tensor w, DType storage) {
+  if (storage != DType::f32 && storage != DType::bf16)
+    bad_input("[pack weight] storage, got {}, expected f32 or bf16", name_of(storage));
+  if (w.type != DType::f32 && w.type != DType::bf16)
+    bad_input("[pack weight] type, got {}, expected f32 or bf16", name_of(w.type));
+  const int64_t width = kernels_.panel_width, panels = ceil_div(w.rows, width);
+  const int64_t size = checked_product("pack weight", {panels, w.cols, width, static_cast<int64_t>(size_of(storage))});
+  auto packed = std::make_unique<CpuWeight>(static_cast<size_t>(size));
+  packed->out = w.rows;
+  packed->in = w.cols;
+  packed->storage = storage;
+  packed->panels = panels;
+  over_rows(panels, w.cols * width, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      for (int64_t j = 0; j < std::min(width, w.rows - panel * width); ++j) {
+        for (int64_t c = 0; c < w.cols; ++c) {
+          const int64_t at = (panel * w.cols + c) * width + j;
+          const float x = number_at(w, panel * width + j, c);
+          if (storage == DType::bf16)
+            reinterpret_cast<bf16*>(packed->memory.data())[at] = to_bf16(x);
+          else
+            reinterpret_cast<float*>(packed->memory.data())[at] = x;
+        }
+      }
+    }
+  });
+  return packed;
+}
+
+void CpuDevice::linear(Tensor x, const PackedWeight& w, Tensor y) {
+  const auto& weight = static_cast<const CpuWeight&>(w);
+  if (x.cols != w.in || y.cols != w.out || x.rows != y.rows)
+    bad_input("[linear] {} x {} into {} x {}, expected a weight of {} x {}", x.rows, x.cols, y.rows, y.cols, w.out,
+              w.in);
+  const LinearPiece all{.weight = weight.memory.data(),
+                        .storage = weight.storage,
+                        .in = w.in,
+                        .out = w.out,
+                        .panel_begin = 0,
+                        .panel_end = weight.panels,
+                        .x = x.ptr<float>(),
+                        .y = y.ptr<float>(),
+                        .x_row = x.stride,
+                        .y_row = y.stride,
+                        .rows = x.rows};
+  if (x.rows == 0) return;
+  // Many rows: each thread takes some of them and all weights. Few: all rows, and some of the weights.
+  constexpr int64_t kManyRows = 48;
+  if (x.rows >= kManyRows * num_threads()) {
+    over_rows(x.rows, w.in * w.out, [&](int64_t begin, int64_t end) {
+      LinearPiece piece = all;
+      piece.x += begin * piece.x_row;
+      piece.y += begin * piece.y_row;
+      piece.rows = end - begin;
+      kernels_.linear(piece);
+    });
+    return;
+  }
+  constexpr int64_t kTogether = 4;  // panels that the kernel takes at a time
+  over_rows(ceil_div(weight.panels, kTogether), kTogether * kernels_.panel_width * w.in * x.rows,
+            [&](int64_t begin, int64_t end) {
+              LinearPiece piece = all;
+              piece.panel_begin = begin * kTogether;
+              piece.panel_end = std::min(weight.panels, end * kTogether);
+              kernels_.linear(piece);
+            });
+}
+
+std::unique_ptr<KvPool> CpuDevice::make_kv_pool(const KvPoolSpec& spec) {
+  if (spec.type != DType::f32 && spec.type != DType::bf16)
+    bad_input("[kv pool] type, got {}, expected f32 or bf16", name_of(spec.type));
+  if (spec.kv_heads < 1 || spec.key_dim < 1 || spec.value_dim < 1 || spec.page_tokens < 1 || spec.pages < 0 ||
+      spec.pages > std::numeric_limits<int32_t>::max() || (spec.value_in_key && spec.value_dim > spec.key_dim))
+    bad_input("[kv pool] {} heads, dims {} and {}, {} pages of {} tokens: not a pool", spec.kv_heads, spec.key_dim,
+              spec.value_dim, spec.pages, spec.page_tokens);
+  const int64_t numbers = checked_product("kv pool", {spec.kv_heads, spec.key_dim + spec.value_dim});
+  checked_product("kv pool", {numbers, 4, spec.page_tokens, spec.pages});
+  return std::make_unique<CpuKvPool>(spec, static_cast<size_t>(spec.bytes_per_token() * spec.page_tokens * spec.pages));
+}
+
+void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int64_t> slots) {
+  const KvPoolSpec& spec = pool.spec();
+  std::byte* const memory = static_cast<CpuKvPool&>(pool).memory.data();
+  const int64_t tokens = spec.page_tokens, size = static_cast<int64_t>(size_of(spec.type));
+  if (k.cols != spec.kv_heads * spec.key_dim || static_cast<int64_t>(slots.size()) > k.rows ||
+      (!spec.value_in_key && (v.cols != spec.kv_heads * spec.value_dim || v.rows < static_cast<int64_t>(slots.size()))))
+    bad_input("[kv append] k is {} x {} and v {} x {}, expected {} heads of {} and {} for {} slots", k.rows, k.cols,
+              v.rows, v.cols, spec.kv_heads, spec.key_dim, spec.value_dim, slots.size());
+  for (const int64_t slot : slots)
+    if (slot < 0 || slot >= spec.pages * tokens)
+      bad_input("[kv append] slot {}, expected less than {}", slot, spec.pages * tokens);
+  const int64_t page_head = tokens * (spec.key_dim + (spec.value_in_key ? 0 : spec.value_dim));
+  const auto write = [&](const float* src, int64_t at, int64_t dim) {
+    if (spec.type == DType::bf16)
+      kernels_.f32_to_bf16(src, reinterpret_cast<uint16_t*>(memory + at * size), dim);
+    else
+      std::memcpy(memory + at * size, src, static_cast<size_t>(dim * size));
+  };
+  over_rows(static_cast<int64_t>(slots.size()), spec.numbers_per_token(), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t page = slots[static_cast<size_t>(r)] / tokens, offset = slots[static_cast<size_t>(r)] % tokens;
+      for (int64_t h = 0; h < spec.kv_heads; ++h) {
+        const int64_t at = (page * spec.kv_heads + h) * page_head;
+        write(k.row<float>(r) + h * spec.key_dim, at + offset * spec.key_dim, spec.key_dim);
+        if (!spec.value_in_key)
+          write(v.row<float>(r) + h * spec.value_dim, at + tokens * spec.key_dim + offset * spec.value_dim,
+                spec.value_dim);
+      }
+    }
+  });
+}
+
+void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
+  check_paged(args);
+  find_pieces(args, kernels_.paged_rows, paged_pieces_);
+  int64_t splits = 0;
+  for (const PagedPiece& piece : paged_pieces_) splits += piece.split_end - piece.split_begin;
+  // Few blocks of rows (decode): their splits are done apart, then folded. Many: each block folds as it goes. Both fold
+  // the same numbers in the same order.
+  if (static_cast<int64_t>(paged_pieces_.size()) >= 4 * num_threads() || num_threads() == 1)
+    paged_together(args);
+  else
+    paged_apart(args, splits);
+}
+
+void CpuDevice::paged_together(const PagedAttentionArgs& args) {
+  const int64_t scratch = kernels_.paged_scratch(args.pool->spec()), state = kernels_.paged_state(args.pool->spec());
+  float* const memory = scratch_.floats(static_cast<size_t>(num_threads() * (scratch + state)));
+  const auto task = [&](int64_t i, int thread) {
+    PagedPiece piece = paged_pieces_[static_cast<size_t>(i)];
+    piece.scratch = memory + thread * (scratch + state);
+    piece.states = piece.scratch + scratch;
+    kernels_.paged_splits(piece);
+    kernels_.paged_finish(piece, 1);
+  };
+  parallel_tasks(static_cast<int64_t>(paged_pieces_.size()), std::cref(task));
+}
+
+void CpuDevice::paged_apart(const PagedAttentionArgs& args, int64_t splits) {
+  const int64_t scratch = kernels_.paged_scratch(args.pool->spec()), state = kernels_.paged_state(args.pool->spec());
+  float* const memory = scratch_.floats(static_cast<size_t>(num_threads() * scratch));
+  float* states = states_.floats(static_cast<size_t>(splits * state));
+  const auto n_pieces = paged_pieces_.size();
+  for (size_t i = 0; i < n_pieces; ++i) {  // each block, then its splits one by one behind all blocks
+    PagedPiece& whole = paged_pieces_[i];
+    whole.states = states;
+    whole.separate = true;
+    states += (whole.split_end - whole.split_begin) * state;
+    const PagedPiece block = whole;
+    for (int64_t split = block.split_begin; split < block.split_end; ++split) {
+      PagedPiece one = block;
+      one.split_begin = split;
+      one.split_end = split + 1;
+      one.states = block.states + (split - block.split_begin) * state;
+      paged_pieces_.push_back(one);
+    }
+  }
+  const auto task = [&](int64_t i, int thread) {
+    PagedPiece piece = paged_pieces_[n_pieces + static_cast<size_t>(i)];
+    piece.scratch = memory + thread * scratch;
+    kernels_.paged_splits(piece);
+  };
+  const int64_t work = splits * split_tokens(args.pool->spec()) * args.pool->spec().key_dim;
+  if (work < kWorthParallel)
+    for (int64_t i = 0; i < splits; ++i) task(i, 0);
+  else
+    parallel_tasks(splits, std::cref(task));
+  for (size_t i = 0; i < n_pieces; ++i)
+    kernels_.paged_finish(paged_pieces_[i], paged_pieces_[i].split_end - paged_pieces_[i].split_begin);
+}
+
+}  // namespace mfa

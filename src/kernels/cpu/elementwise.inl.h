@@ -1,0 +1,169 @@
+// Elementwise operations over rows, and sums over rows by columns. All are bound by memory: each number is read and
+// written once.
+#pragma once
+
+#include "kernels/cpu/vec_math.inl.h"
+
+namespace mfa {
+namespace {
+
+inline void add(const Tensor& dst, const Tensor& src, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    float* d = row_of(dst, r);
+    const float* s = row_of(src, r);
+    each_vec(dst.cols, [&](int64_t i, auto part) { store(d + i, load(d + i, part) + load(s + i, part), part); });
+  }
+}
+
+inline void scale(const Tensor& x, float factor, int64_t begin, int64_t end) {
+  const Vec f = splat(factor);
+  for (int64_t r = begin; r < end; ++r) {
+    float* p = row_of(x, r);
+    each_vec(x.cols, [&](int64_t i, auto part) { store(p + i, load(p + i, part) * f, part); });
+  }
+}
+
+inline void add_bias(const Tensor& x, const Tensor& bias, int64_t begin, int64_t end) {
+  const float* b = row_of(bias, 0);
+  for (int64_t r = begin; r < end; ++r) {
+    float* p = row_of(x, r);
+    each_vec(x.cols, [&](int64_t i, auto part) { store(p + i, load(p + i, part) + load(b + i, part), part); });
+  }
+}
+
+inline void bias_gradient_columns(const Tensor& dy, const Tensor& dbias, int64_t begin, int64_t end) {
+  float* d = row_of(dbias, 0) + begin;
+  for (int64_t r = 0; r < dy.rows; ++r) {
+    const float* g = row_of(dy, r) + begin;
+    each_vec(end - begin, [&](int64_t i, auto part) { store(d + i, load(d + i, part) + load(g + i, part), part); });
+  }
+}
+
+inline void copy_head(float* d, const float* s, int64_t dim, bool accumulate) {
+  each_vec(dim, [&](int64_t i, auto part) {
+    const Vec x = load(s + i, part);
+    store(d + i, accumulate ? load(d + i, part) + x : x, part);
+  });
+}
+
+inline void copy_heads(const CopyHeadsArgs& args, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    for (int64_t h = 0; h < args.n_heads; ++h) {
+      const float* s = row_of(args.src, r) + (args.broadcast ? 0 : h) * args.src_head_dim + args.src_offset;
+      float* d = row_of(args.dst, r) + (args.reduce ? 0 : h) * args.dst_head_dim + args.dst_offset;
+      copy_head(d, s, args.dim, args.accumulate || (args.reduce && h > 0));
+    }
+  }
+}
+
+inline void gate_forward(const GateArgs& args, int64_t begin, int64_t end) {
+  const bool gated = args.alpha.data != nullptr;
+  const int64_t dim = gated ? args.alpha.cols : args.out.cols;
+  for (int64_t r = begin; r < end; ++r) {
+    for (int64_t first = 0; first < args.out.cols; first += dim) {
+      const float *base = row_of(args.base, r) + first, *mixed = row_of(args.mixed, r) + first;
+      float* out = row_of(args.out, r) + first;
+      each_vec(dim, [&](int64_t i, auto part) {
+        const Vec a = gated ? load(row_of(args.alpha, 0) + i, part) : splat(1.0f);
+        store(out + i, fma(a, load(mixed + i, part), load(base + i, part)), part);
+      });
+    }
+  }
+}
+
+inline void gate_backward(const GateGradArgs& args, int64_t begin, int64_t end) {
+  const bool gated = args.alpha.data != nullptr;
+  const int64_t dim = gated ? args.alpha.cols : args.dout.cols;
+  for (int64_t r = begin; r < end; ++r) {
+    for (int64_t first = 0; first < args.dout.cols; first += dim) {
+      const float* dout = row_of(args.dout, r) + first;
+      float* dmixed = row_of(args.dmixed, r) + first;
+      each_vec(dim, [&](int64_t i, auto part) {
+        const Vec a = gated ? load(row_of(args.alpha, 0) + i, part) : splat(1.0f);
+        store(dmixed + i, a * load(dout + i, part), part);
+      });
+    }
+  }
+}
+
+inline void gate_gradient_columns(const GateGradArgs& args, int64_t begin, int64_t end) {
+  float* d = row_of(args.dalpha, 0) + begin;
+  for (int64_t r = 0; r < args.dout.rows; ++r) {
+    for (int64_t first = begin; first < args.dout.cols; first += args.dalpha.cols) {
+      const float *dout = row_of(args.dout, r) + first, *mixed = row_of(args.mixed, r) + first;
+      each_vec(end - begin, [&](int64_t i, auto part) {
+        store(d + i, fma(load(dout + i, part), load(mixed + i, part), load(d + i, part)), part);
+      });
+    }
+  }
+}
+
+inline void rotate(float* x, const float* cos, const float* sin, int64_t half, float sign) {
+  each_vec(half, [&](int64_t i, auto part) {
+    const Vec c = load(cos + i, part), s = load(sin + i, part) * splat(sign);
+    const Vec a = load(x + i, part), b = load(x + half + i, part);
+    store(x + i, a * c - b * s, part);
+    store(x + half + i, a * s + b * c, part);
+  });
+}
+
+inline void rope(const RopeArgs& args, int64_t begin, int64_t end) {
+  const int64_t half = args.cos.cols;
+  for (int64_t r = begin; r < end; ++r) {
+    const int64_t position = ids_of(args.positions)[r];
+    const float *cos = row_of(args.cos, position), *sin = row_of(args.sin, position);
+    float* x = row_of(args.x, r) + args.offset;
+    for (int64_t h = 0; h < args.n_heads; ++h)
+      rotate(x + h * args.head_dim, cos, sin, half, args.inverse ? -1.0f : 1.0f);
+  }
+}
+
+inline void swiglu_forward(const Tensor& gate, const Tensor& up, const Tensor& out, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    const float *g = row_of(gate, r), *u = row_of(up, r);
+    float* o = row_of(out, r);
+    each_vec(out.cols, [&](int64_t i, auto part) {
+      const Vec x = load(g + i, part);
+      store(o + i, x * sigmoid(x) * load(u + i, part), part);
+    });
+  }
+}
+
+// d silu(x) = s + x s (1 − s), s = sigmoid(x).
+inline void swiglu_backward(const Tensor& gate, const Tensor& up, const Tensor& dout, const Tensor& dgate,
+                            const Tensor& dup, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    const float *g = row_of(gate, r), *u = row_of(up, r), *d = row_of(dout, r);
+    float *dg = row_of(dgate, r), *du = row_of(dup, r);
+    each_vec(dout.cols, [&](int64_t i, auto part) {
+      const Vec x = load(g + i, part), y = load(u + i, part), dy = load(d + i, part), s = sigmoid(x);
+      store(dg + i, dy * y * fma(x * s, splat(1.0f) - s, s), part);
+      store(du + i, dy * x * s, part);
+    });
+  }
+}
+
+inline void embedding_gradient_columns(const Tensor& ids, const Tensor& dout, const Tensor& dtable, int64_t begin,
+                                       int64_t end) {
+  for (int64_t r = 0; r < dout.rows; ++r)
+    copy_head(row_of(dtable, ids_of(ids)[r]) + begin, row_of(dout, r) + begin, end - begin, true);
+}
+
+inline void exp_all(const float* x, float* y, int64_t n) {
+  each_vec(n, [&](int64_t i, auto part) { store(y + i, exp(load(x + i, part)), part); });
+}
+
+inline void round_all_to_bf16(const float* x, float* y, int64_t n) {
+  each_vec(n, [&](int64_t i, auto part) { store(y + i, round_to_bf16(load(x + i, part)), part); });
+}
+
+inline void f32_to_bf16(const float* x, uint16_t* y, int64_t n) {
+  each_vec(n, [&](int64_t i, auto part) { store_bf16(y + i, load(x + i, part), part); });
+}
+
+inline void bf16_to_f32(const uint16_t* x, float* y, int64_t n) {
+  each_vec(n, [&](int64_t i, auto part) { store(y + i, load_bf16(x + i, part), part); });
+}
+
+}  // namespace
+}  // namespace mfa

@@ -1,0 +1,147 @@
+// oneDNN's matrix product. All that differs between its versions 2 and 3 is in this file.
+#include <dnnl.hpp>
+#include <functional>
+#include <string>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/thread_team.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/memory.h"
+
+namespace mfa {
+namespace {
+
+using Memory = dnnl::memory;
+
+struct GemmKey {
+  int64_t m, n, k, lda, ldb, ldc;
+  int threads;  // a primitive sizes its scratch for the team that it was made for
+  bool transpose_a, transpose_b, accumulate, bf16;
+  bool operator==(const GemmKey&) const = default;
+};
+
+struct HashGemmKey {
+  size_t operator()(const GemmKey& key) const {
+    uint64_t h = 1469598103934665603u;
+    const int64_t flags = key.transpose_a | key.transpose_b << 1 | key.accumulate << 2 | key.bf16 << 3;
+    for (const int64_t x : {key.m, key.n, key.k, key.lda, key.ldb, key.ldc, int64_t{key.threads}, flags})
+      h = (h ^ static_cast<uint64_t>(x)) * 1099511628211u;
+    return h ^ h >> 29;
+  }
+};
+
+// A matrix of `rows` × `cols` whose transpose lies in memory if `transpose`.
+Memory::desc describe(int64_t rows, int64_t cols, int64_t stride, bool transpose, Memory::data_type type) {
+  return Memory::desc({rows, cols}, type, transpose ? Memory::dims{1, stride} : Memory::dims{stride, 1});
+}
+
+struct CachedProduct {
+  dnnl::matmul primitive;
+  Memory a, b, c;  // only the pointers change from call to call
+};
+
+dnnl::matmul::primitive_desc make_description(const dnnl::engine& engine, const Memory::desc& a, const Memory::desc& b,
+                                              const Memory::desc& c, const dnnl::primitive_attr& attributes) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl::matmul::primitive_desc(engine, a, b, c, attributes);
+#else
+  return dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), attributes, engine);
+#endif
+}
+
+}  // namespace
+
+struct Gemm::Engine {
+  const KernelTable& kernels;
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  std::unordered_map<GemmKey, CachedProduct, HashGemmKey> products;
+  Scratch scratch_a, scratch_b;
+
+  CachedProduct& product(const GemmKey& key) {
+    const auto found = products.find(key);
+    if (found != products.end()) return found->second;
+    const auto type = key.bf16 ? Memory::data_type::bf16 : Memory::data_type::f32;
+    const auto a = describe(key.m, key.k, key.lda, key.transpose_a, type);
+    const auto b = describe(key.k, key.n, key.ldb, key.transpose_b, type);
+    const auto c = describe(key.m, key.n, key.ldc, false, Memory::data_type::f32);
+    dnnl::primitive_attr attributes;
+    if (key.accumulate) {
+      dnnl::post_ops add;
+      add.append_sum(1.0f);
+      attributes.set_post_ops(add);
+    }
+    CachedProduct made{dnnl::matmul(make_description(engine, a, b, c, attributes)), Memory(a, engine, nullptr),
+                       Memory(b, engine, nullptr), Memory(c, engine, nullptr)};
+    return products.emplace(key, std::move(made)).first->second;
+  }
+
+  // Operands rounded to bf16, without gaps: as bf16 where the CPU multiplies that, else as f32 of the same values.
+  Tensor rounded(const Tensor& x, Scratch& scratch, bool native) {
+    Tensor out{nullptr, native ? DType::bf16 : DType::f32, x.rows, x.cols, x.cols};
+    out.data = reinterpret_cast<std::byte*>(scratch.floats(static_cast<size_t>(x.size())));
+    const auto body = [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        if (native)
+          kernels.f32_to_bf16(x.row<float>(r), out.row<uint16_t>(r), x.cols);
+        else
+          kernels.round_to_bf16(x.row<float>(r), out.row<float>(r), x.cols);
+      }
+    };
+    parallel_for(x.rows, std::ref(body));
+    return out;
+  }
+};
+
+Gemm::Gemm(const KernelTable& kernels) : engine_(new Engine{.kernels = kernels}) {}
+Gemm::~Gemm() = default;
+
+void Gemm::multiply(const MatmulArgs& args, Precision precision) {
+  const bool native = precision == Precision::bf16 && engine_->kernels.name == std::string_view("avx512");
+  Tensor a = args.a, b = args.b;
+  if (precision == Precision::bf16) {
+    if (!native) warn_once("this CPU has no bf16 products: --precision bf16 is emulated, and f32 is faster");
+    a = engine_->rounded(args.a, engine_->scratch_a, native);
+    b = engine_->rounded(args.b, engine_->scratch_b, native);
+  }
+  const int64_t m = args.c.rows, n = args.c.cols, k = args.transpose_a ? a.rows : a.cols;
+  // The stride of a single row is never used, but oneDNN wants it to cover the row.
+  const auto stride = [](const Tensor& t) { return t.rows <= 1 ? t.cols : t.stride; };
+  const GemmKey key{m,
+                    n,
+                    k,
+                    stride(a),
+                    stride(b),
+                    stride(args.c),
+                    num_threads(),
+                    args.transpose_a,
+                    args.transpose_b,
+                    args.accumulate,
+                    native};
+  try {
+    CachedProduct& product = engine_->product(key);
+    product.a.set_data_handle(a.data);
+    product.b.set_data_handle(b.data);
+    product.c.set_data_handle(args.c.data);
+    // The C function takes an array; the C++ one would build a map and a vector a call.
+    const dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_SRC, product.a.get()}, {DNNL_ARG_WEIGHTS, product.b.get()}, {DNNL_ARG_DST, product.c.get()}};
+    dnnl::error::wrap_c_api(dnnl_primitive_execute(product.primitive.get(), engine_->stream.get(), 3, arguments),
+                            "could not execute the product");
+    engine_->stream.wait();
+  } catch (const dnnl::error& error) {
+    fail("[matmul] oneDNN refused the product of {} x {} by {} x {}: {}", m, k, k, n, error.what());
+  }
+}
+
+bool has_int8_product() { return true; }
+
+void multiply_int8(int64_t m, int64_t n, int64_t k, const uint8_t* a, const int8_t* b, int32_t* c) {
+  const int32_t zero = 0;
+  if (dnnl::gemm_u8s8s32('N', 'N', 'F', m, n, k, 1.0f, a, k, 0, b, n, 0, 0.0f, c, n, &zero) != dnnl::status::success)
+    fail("[matmul] oneDNN refused the 8-bit product of {} x {} by {} x {}", m, k, k, n);
+}
+
+}  // namespace mfa

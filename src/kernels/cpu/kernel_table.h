@@ -1,0 +1,120 @@
+// KernelTable: the serial kernels of one instruction set. path_*.cpp compile the same *.inl.h, each for its own; the
+// device (portable code) cuts the work into pieces for the threads and calls them through this table.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/device.h"
+
+namespace mfa {
+
+// A tile of the product used in inference and in the loop GEMM: see gemm_tile.inl.h.
+struct TileProduct {
+  int64_t m = 0, n = 0, k = 0;  // n a multiple of KernelTable::lanes
+  const float* a = nullptr;     // a[i · a_row + p · a_k]
+  int64_t a_row = 0, a_k = 1;
+  const float* b = nullptr;  // b[p · b_row + j]
+  int64_t b_row = 0;
+  float* c = nullptr;
+  int64_t c_row = 0;
+  bool add = false;
+};
+
+// Panels [panel_begin, panel_end) of y = x W^T; a panel holds panel_width outputs as [in][panel_width].
+struct LinearPiece {
+  const void* weight = nullptr;
+  DType storage = DType::f32;
+  int64_t in = 0, out = 0, panel_begin = 0, panel_end = 0;
+  const float* x = nullptr;
+  float* y = nullptr;
+  int64_t x_row = 0, y_row = 0, rows = 0;
+};
+
+// One sequence, one KV head, some flattened (token, query head of the group) rows, some splits of the keys.
+struct PagedPiece {
+  const PagedAttentionArgs* args = nullptr;
+  const std::byte* memory = nullptr;  // of the pool; a page is [kv_head]{K [page_tokens][key_dim], V [..][value_dim]}
+  KvPoolSpec spec;
+  const int32_t* pages = nullptr;
+  int64_t first_row = 0, first_position = 0;
+  int64_t kv_head = 0, row_begin = 0, row_end = 0;  // at most paged_rows of them
+  int64_t split_begin = 0, split_end = 0;           // each of `split_tokens` positions
+  int64_t split_tokens = 0;
+  float* scratch = nullptr;  // paged_scratch() floats, this thread's own
+  float* states = nullptr;   // paged_state() floats a split if `separate`, else one for all, folded in order
+  bool separate = false;
+};
+
+struct KernelTable {
+  const char* name = "";  // not a string_view, whose constructor would be compiled in each path
+  int64_t lanes = 0, tile_rows = 0, panel_width = 0;
+
+  void (*tile_product)(const TileProduct&);
+  void (*exp)(const float* x, float* y, int64_t n);
+  void (*round_to_bf16)(const float* x, float* y, int64_t n);
+  void (*f32_to_bf16)(const float* x, uint16_t* y, int64_t n);
+  void (*bf16_to_f32)(const uint16_t* x, float* y, int64_t n);
+
+  // Rows [begin, end), or where the name says so columns [begin, end) over all rows in order.
+  void (*add)(const Tensor& dst, const Tensor& src, int64_t begin, int64_t end);
+  void (*scale)(const Tensor& x, float factor, int64_t begin, int64_t end);
+  void (*add_bias)(const Tensor& x, const Tensor& bias, int64_t begin, int64_t end);
+  void (*bias_gradient_columns)(const Tensor& dy, const Tensor& dbias, int64_t begin, int64_t end);
+  void (*copy_heads)(const CopyHeadsArgs&, int64_t begin, int64_t end);
+  void (*gate_forward)(const GateArgs&, int64_t begin, int64_t end);
+  void (*gate_backward)(const GateGradArgs&, int64_t begin, int64_t end);
+  void (*gate_gradient_columns)(const GateGradArgs&, int64_t begin, int64_t end);
+  void (*norm_forward)(const NormArgs&, int64_t begin, int64_t end);
+  void (*norm_backward)(const NormGradArgs&, int64_t begin, int64_t end);
+  void (*norm_gradient_columns)(const NormGradArgs&, int64_t begin, int64_t end);
+  void (*rope)(const RopeArgs&, int64_t begin, int64_t end);
+  void (*swiglu_forward)(const Tensor& gate, const Tensor& up, const Tensor& out, int64_t begin, int64_t end);
+  void (*swiglu_backward)(const Tensor& gate, const Tensor& up, const Tensor& dout, const Tensor& dgate,
+                          const Tensor& dup, int64_t begin, int64_t end);
+  void (*embedding_gradient_columns)(const Tensor& ids, const Tensor& dout, const Tensor& dtable, int64_t begin,
+                                     int64_t end);
+  void (*cross_entropy)(const CrossEntropyArgs&, int64_t begin, int64_t end);
+  double (*sum_of_squares)(const float* x, int64_t n);
+  double (*sum)(const float* x, int64_t n);
+  float (*max_value)(const float* x, int64_t n);                // NaN if any is NaN
+  void (*adamw)(const AdamWArgs&, int64_t begin, int64_t end);  // numbers, not rows
+
+  // Training attention. A group is one KV head of one sequence; its rows, (token, query head) flattened, come in
+  // `attention_blocks` blocks. Scratch in floats.
+  int64_t (*attention_blocks)(const AttentionShape&);
+  int64_t (*attention_forward_scratch)(const AttentionShape&);
+  int64_t (*attention_backward_scratch)(const AttentionShape&);
+  int64_t (*attention_partial)(const AttentionShape&);  // dK and dV of one group
+  void (*attention_forward)(const AttentionArgs&, int64_t group, int64_t block_begin, int64_t block_end, float* scratch,
+                            bool packed);
+  // Blocks part, part + parts, …; dK and dV of these blocks go to `partial`.
+  void (*attention_backward)(const AttentionGradArgs&, int64_t group, int64_t part, int64_t parts, float* scratch,
+                             float* partial);
+  // dk and dv of tokens [begin, end) from the partial sums, which lie attention_partial() apart.
+  void (*attention_reduce)(const AttentionGradArgs&, int64_t group, int64_t parts, const float* partials, int64_t begin,
+                           int64_t end);
+
+  void (*linear)(const LinearPiece&);
+
+  int64_t paged_rows = 0;
+  int64_t (*paged_scratch)(const KvPoolSpec&);
+  int64_t (*paged_state)(const KvPoolSpec&);
+  void (*paged_splits)(const PagedPiece&);
+  // Folds `splits` separate states in order (1: nothing to fold) and writes the rows of out.
+  void (*paged_finish)(const PagedPiece&, int64_t splits);
+};
+
+const KernelTable& plain_kernels();
+// Null where the program was not compiled for x86-64.
+const KernelTable* avx2_kernels();
+const KernelTable* avx512_kernels();
+
+// The fastest path of this CPU, or the one that MFA_CPU_PATH names. BadInput for an unknown name or a path that the CPU
+// cannot run.
+const KernelTable& choose_kernels();
+// Whether the CPU has what the path of this name needs; false for an unknown name.
+bool cpu_can_run(std::string_view path);
+
+}  // namespace mfa

@@ -1,0 +1,123 @@
+// Vector primitives on AVX-512: 16 floats. Included by path_avx512.cpp alone (see vec_avx2.h for the namespace).
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace mfa {
+namespace {
+
+constexpr int kLanes = 16;
+constexpr int kTileRows = 14;  // 14 rows × 2 vectors: 28 accumulators and 2 vectors of B in 32 registers
+
+struct Vec {
+  __m512 v;
+};
+struct Full {};  // all lanes of a vector
+struct Part {    // the first n lanes, 0 < n < kLanes; the others are neither read nor written
+  int64_t n;
+};
+
+inline __mmask16 lane_mask(Part part) { return static_cast<__mmask16>((1u << part.n) - 1u); }
+
+inline Vec splat(float x) { return {_mm512_set1_ps(x)}; }
+inline Vec zero() { return {_mm512_setzero_ps()}; }
+inline Vec lane_numbers() { return {_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}; }
+inline Vec load(const float* p, Full = {}) { return {_mm512_loadu_ps(p)}; }
+inline Vec load(const float* p, Part part) { return {_mm512_maskz_loadu_ps(lane_mask(part), p)}; }
+inline void store(float* p, Vec x, Full = {}) { _mm512_storeu_ps(p, x.v); }
+inline void store(float* p, Vec x, Part part) { _mm512_mask_storeu_ps(p, lane_mask(part), x.v); }
+inline Vec keep(Vec x, Full, float) { return x; }
+inline Vec keep(Vec x, Part part, float other) {
+  return {_mm512_mask_blend_ps(lane_mask(part), _mm512_set1_ps(other), x.v)};
+}
+
+inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+// The second operand where either is NaN. (The zero-masked forms avoid a false warning of g++ 12's header.)
+inline Vec max(Vec a, Vec b) { return {_mm512_maskz_max_ps(0xffff, a.v, b.v)}; }
+inline Vec min(Vec a, Vec b) { return {_mm512_maskz_min_ps(0xffff, a.v, b.v)}; }
+inline Vec sqrt(Vec a) { return {_mm512_maskz_sqrt_ps(0xffff, a.v)}; }
+inline Vec round(Vec a) {
+  return {_mm512_maskz_roundscale_ps(0xffff, a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+// a < b ? x : y, false where NaN.
+inline Vec select_less(Vec a, Vec b, Vec x, Vec y) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
+}
+// x · 2^n for whole n in [−126, 128]; 128 gives infinity.
+inline Vec times_power_of_two(Vec x, Vec n) {
+  const __m512i whole = _mm512_maskz_cvtps_epi32(0xffff, n.v);
+  const __m512i bits = _mm512_maskz_slli_epi32(0xffff, _mm512_add_epi32(whole, _mm512_set1_epi32(127)), 23);
+  return x * Vec{_mm512_castsi512_ps(bits)};
+}
+inline bool any_nan(Vec x) { return _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q) != 0; }
+
+inline __m256 lower_half(Vec x) { return _mm512_maskz_extractf32x8_ps(0xff, x.v, 0); }
+inline __m256 upper_half(Vec x) { return _mm512_maskz_extractf32x8_ps(0xff, x.v, 1); }
+inline float horizontal_sum(Vec x) {
+  const __m256 half = _mm256_add_ps(lower_half(x), upper_half(x));
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+inline float horizontal_max(Vec x) {
+  const __m256 half = _mm256_max_ps(lower_half(x), upper_half(x));
+  __m128 s = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+inline float first_lane(Vec x) { return _mm512_cvtss_f32(x.v); }
+
+// Σ x² and Σ x in double, added to lanes of doubles.
+struct DoubleSum {
+  __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
+  void add(Vec x) {
+    low = _mm512_add_pd(low, _mm512_maskz_cvtps_pd(0xff, lower_half(x)));
+    high = _mm512_add_pd(high, _mm512_maskz_cvtps_pd(0xff, upper_half(x)));
+  }
+  void add_square(Vec x) {
+    const __m512d a = _mm512_maskz_cvtps_pd(0xff, lower_half(x)), b = _mm512_maskz_cvtps_pd(0xff, upper_half(x));
+    low = _mm512_fmadd_pd(a, a, low);
+    high = _mm512_fmadd_pd(b, b, high);
+  }
+  double total() const {
+    double lanes[8];
+    _mm512_storeu_pd(lanes, _mm512_add_pd(low, high));
+    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+  }
+};
+
+inline Vec bf16_to_f32(__m256i halves) {
+  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, halves), 16))};
+}
+inline Vec load_bf16(const uint16_t* p, Full = {}) {
+  return bf16_to_f32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+inline Vec load_bf16(const uint16_t* p, Part part) { return bf16_to_f32(_mm256_maskz_loadu_epi16(lane_mask(part), p)); }
+// To nearest, ties to even, NaN stays NaN; as an f32 whose lower half is zero. By integers and not by vcvtneps2bf16,
+// which takes denormals for zero: the paths then round alike.
+inline Vec round_to_bf16(Vec x) {
+  const __m512i u = _mm512_castps_si512(x.v);
+  const __m512i odd = _mm512_and_si512(_mm512_maskz_srli_epi32(0xffff, u, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i quiet = _mm512_or_si512(u, _mm512_set1_epi32(0x400000));
+  const __mmask16 nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
+  const __m512i bits = _mm512_mask_blend_epi32(nan, rounded, quiet);
+  return {_mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+inline __m256i bf16_bits(Vec x) {
+  return _mm512_maskz_cvtepi32_epi16(0xffff,
+                                     _mm512_maskz_srli_epi32(0xffff, _mm512_castps_si512(round_to_bf16(x).v), 16));
+}
+inline void store_bf16(uint16_t* p, Vec x, Full = {}) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bf16_bits(x));
+}
+inline void store_bf16(uint16_t* p, Vec x, Part part) { _mm256_mask_storeu_epi16(p, lane_mask(part), bf16_bits(x)); }
+
+}  // namespace
+}  // namespace mfa

@@ -1,0 +1,54 @@
+// What every algorithm needs on top of the primitives: exp, loops with a tail, row pointers.
+//
+// Rule of all *.inl.h: they call nothing inline or templated from outside this folder (no std::min, no Tensor::row).
+// Such a function would be compiled for this path's instruction set and might then be the one copy that the linker
+// keeps for the whole program.
+#pragma once
+
+#include <cstdint>
+
+#include "base/tensor.h"
+
+namespace mfa {
+namespace {
+
+constexpr float kMinusInfinity = -__builtin_inff();
+
+inline int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+inline float* row_of(const Tensor& t, int64_t r) { return reinterpret_cast<float*>(t.data) + r * t.stride; }
+inline const int32_t* ids_of(const Tensor& t) { return reinterpret_cast<const int32_t*>(t.data); }
+
+// f(i, Full) for each whole vector of [0, n), then f(i, Part) for the rest.
+template <class F>
+inline void each_vec(int64_t n, F f) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) f(i, Full{});
+  if (i < n) f(i, Part{n - i});
+}
+
+// e^x within 2 units in the last place (relative 2e-7) on [−87.3, 88.3]; 0 below, +inf above, NaN stays.
+// x = n ln 2 + r, |r| ≤ ln 2 / 2, with ln 2 in two pieces so that n ln 2 is exact; then a polynomial of degree 6 whose
+// error, r^7 / 7!, is below 1.2e-7.
+inline Vec exp(Vec x) {
+  const Vec low = splat(-87.33654f), high = splat(88.8f);
+  const Vec clamped = max(low, min(high, x));
+  const Vec n = round(clamped * splat(1.44269504088896341f));
+  Vec r = fma(n, splat(-0.693359375f), clamped);
+  r = fma(n, splat(2.12194440e-4f), r);
+  Vec p = fma(splat(1.9875691500e-4f), r, splat(1.3981999507e-3f));
+  p = fma(p, r, splat(8.3334519073e-3f));
+  p = fma(p, r, splat(4.1665795894e-2f));
+  p = fma(p, r, splat(1.6666665459e-1f));
+  p = fma(p, r, splat(5.0000001201e-1f));
+  p = fma(p, r * r, r + splat(1.0f));
+  return select_less(x, low, zero(), times_power_of_two(p, n));
+}
+inline float exp_of(float x) { return first_lane(exp(splat(x))); }
+
+inline Vec sigmoid(Vec x) { return splat(1.0f) / (splat(1.0f) + exp(zero() - x)); }
+
+}  // namespace
+}  // namespace mfa

@@ -1,0 +1,128 @@
+// Vector primitives for any CPU: 4 floats as the compiler's own vector type, which it maps to SSE2, NEON or scalars.
+// Included by path_plain.cpp alone (see vec_avx2.h for the namespace).
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace mfa {
+namespace {
+
+constexpr int kLanes = 4;
+constexpr int kTileRows = 4;  // 4 rows × 2 vectors: 8 accumulators in 16 registers
+
+typedef float Float4 __attribute__((vector_size(16)));
+typedef int32_t Int4 __attribute__((vector_size(16)));
+typedef uint32_t UInt4 __attribute__((vector_size(16)));
+
+struct Vec {
+  Float4 v;
+};
+struct Full {};  // all lanes of a vector
+struct Part {    // the first n lanes, 0 < n < kLanes; the others are neither read nor written
+  int64_t n;
+};
+
+inline Float4 choose(Int4 condition, Float4 x, Float4 y) {
+  return reinterpret_cast<Float4>((reinterpret_cast<Int4>(x) & condition) | (reinterpret_cast<Int4>(y) & ~condition));
+}
+
+inline Vec splat(float x) { return {Float4{x, x, x, x}}; }
+inline Vec zero() { return splat(0); }
+inline Vec lane_numbers() { return {Float4{0, 1, 2, 3}}; }
+inline Vec load(const float* p, Full = {}) {
+  Vec x;
+  std::memcpy(&x, p, sizeof x);
+  return x;
+}
+inline Vec load(const float* p, Part part) {
+  Vec x = zero();
+  for (int64_t i = 0; i < part.n; ++i) x.v[i] = p[i];
+  return x;
+}
+inline void store(float* p, Vec x, Full = {}) { std::memcpy(p, &x, sizeof x); }
+inline void store(float* p, Vec x, Part part) {
+  for (int64_t i = 0; i < part.n; ++i) p[i] = x.v[i];
+}
+inline Vec keep(Vec x, Full, float) { return x; }
+inline Vec keep(Vec x, Part part, float other) {
+  for (int64_t i = part.n; i < kLanes; ++i) x.v[i] = other;
+  return x;
+}
+
+inline Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+inline Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+inline Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+inline Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+inline Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
+// The second operand where either is NaN.
+inline Vec max(Vec a, Vec b) { return {choose(a.v > b.v, a.v, b.v)}; }
+inline Vec min(Vec a, Vec b) { return {choose(a.v < b.v, a.v, b.v)}; }
+inline Vec sqrt(Vec a) {
+  for (int i = 0; i < kLanes; ++i) a.v[i] = __builtin_sqrtf(a.v[i]);
+  return a;
+}
+// Adding 1.5 · 2^23 leaves no bits for a fraction; right for |a| < 2^22, which is all that exp needs.
+inline Vec round(Vec a) {
+  const Vec magic = splat(12582912.0f);
+  return a + magic - magic;
+}
+// a < b ? x : y, false where NaN.
+inline Vec select_less(Vec a, Vec b, Vec x, Vec y) { return {choose(a.v < b.v, x.v, y.v)}; }
+// x · 2^n for whole n in [−126, 128]; 128 gives infinity.
+inline Vec times_power_of_two(Vec x, Vec n) {
+  // A NaN has no integer: it takes exponent 0, and x, which is then NaN too, stays so.
+  const Float4 whole = choose(n.v == n.v, n.v, Float4{});
+  return {x.v * reinterpret_cast<Float4>((__builtin_convertvector(whole, Int4) + 127) << 23)};
+}
+inline bool any_nan(Vec x) {
+  const Int4 equal = x.v == x.v;
+  return (equal[0] & equal[1] & equal[2] & equal[3]) == 0;
+}
+
+inline float horizontal_sum(Vec x) { return (x.v[0] + x.v[2]) + (x.v[1] + x.v[3]); }
+inline float horizontal_max(Vec x) {
+  const float a = x.v[0] > x.v[2] ? x.v[0] : x.v[2], b = x.v[1] > x.v[3] ? x.v[1] : x.v[3];
+  return a > b ? a : b;
+}
+inline float first_lane(Vec x) { return x.v[0]; }
+
+// Σ x² and Σ x in double.
+struct DoubleSum {
+  double lanes[kLanes] = {};
+  void add(Vec x) {
+    for (int i = 0; i < kLanes; ++i) lanes[i] += static_cast<double>(x.v[i]);
+  }
+  void add_square(Vec x) {
+    for (int i = 0; i < kLanes; ++i) lanes[i] += static_cast<double>(x.v[i]) * static_cast<double>(x.v[i]);
+  }
+  double total() const { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
+};
+
+inline Vec load_bf16(const uint16_t* p, Full = {}) {
+  return {reinterpret_cast<Float4>(UInt4{p[0], p[1], p[2], p[3]} << 16)};
+}
+inline Vec load_bf16(const uint16_t* p, Part part) {
+  uint16_t lanes[kLanes] = {};
+  for (int64_t i = 0; i < part.n; ++i) lanes[i] = p[i];
+  return load_bf16(lanes);
+}
+// To nearest, ties to even, NaN stays NaN; as an f32 whose lower half is zero.
+inline Vec round_to_bf16(Vec x) {
+  const UInt4 u = reinterpret_cast<UInt4>(x.v);
+  const UInt4 rounded = u + (((u >> 16) & 1u) + 0x7fffu), quiet = u | 0x400000u;
+  const Float4 bits = choose(x.v == x.v, reinterpret_cast<Float4>(rounded), reinterpret_cast<Float4>(quiet));
+  return {reinterpret_cast<Float4>(reinterpret_cast<UInt4>(bits) & 0xffff0000u)};
+}
+inline void store_bf16(uint16_t* p, Vec x, Full = {}) {
+  const UInt4 u = reinterpret_cast<UInt4>(round_to_bf16(x).v) >> 16;
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<uint16_t>(u[i]);
+}
+inline void store_bf16(uint16_t* p, Vec x, Part part) {
+  const UInt4 u = reinterpret_cast<UInt4>(round_to_bf16(x).v) >> 16;
+  for (int64_t i = 0; i < part.n; ++i) p[i] = static_cast<uint16_t>(u[i]);
+}
+
+}  // namespace
+}  // namespace mfa

@@ -1,0 +1,93 @@
+// The paged cache as plain rows, one a token, and attention over it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/error.h"
+#include "kernels/attention_args.h"
+#include "kernels/reference/attention.h"
+#include "kernels/reference/numbers.h"
+#include "kernels/reference/rotary.h"
+
+namespace mfa::reference {
+
+// [page · page_tokens + offset][numbers]: the keys of all KV heads, then the values of all KV heads.
+class PlainKvPool : public KvPool {
+ public:
+  explicit PlainKvPool(const KvPoolSpec& spec) : KvPool(spec), data_(checked_bytes(spec)) {}
+  size_t bytes() const override { return data_.size(); }
+
+  // Writes `count` numbers of a token, from its number `first` on.
+  template <class Real>
+  void write(int64_t slot, int64_t first, const Real* numbers, int64_t count) {
+    for (int64_t i = 0; i < count; ++i)
+      store(data_.data(), spec().type, slot * spec().numbers_per_token() + first + i, numbers[i]);
+  }
+  void read(int64_t slot, int64_t first, std::vector<double>& numbers) const {
+    for (size_t i = 0; i < numbers.size(); ++i)
+      numbers[i] = load(data_.data(), spec().type, slot * spec().numbers_per_token() + first + static_cast<int64_t>(i));
+  }
+
+  int64_t key_at(int64_t kv_head) const { return kv_head * spec().key_dim; }
+  int64_t value_at(int64_t kv_head) const {
+    return spec().value_in_key ? key_at(kv_head) : spec().kv_heads * spec().key_dim + kv_head * spec().value_dim;
+  }
+
+ private:
+  static size_t checked_bytes(const KvPoolSpec& spec) {
+    size_t bytes = 0;
+    if (spec.pages < 0 || spec.page_tokens < 1 || __builtin_mul_overflow(spec.pages, spec.page_tokens, &bytes) ||
+        __builtin_mul_overflow(bytes, spec.bytes_per_token(), &bytes))
+      fail("[kv pool] size, got {} pages of {} tokens, expected fewer than 2^64 bytes", spec.pages, spec.page_tokens);
+    return bytes;
+  }
+  std::vector<std::byte> data_;
+};
+
+template <class Real>
+void kv_append(PlainKvPool& pool, Tensor k, Tensor v, std::span<const int64_t> slots) {
+  for (size_t r = 0; r < slots.size(); ++r) {
+    const auto row = static_cast<int64_t>(r);
+    pool.write(slots[r], 0, k.row<Real>(row), k.cols);
+    if (!pool.spec().value_in_key) pool.write(slots[r], k.cols, v.row<Real>(row), v.cols);
+  }
+}
+
+// Query row r of a sequence, head h: softmax over the cached tokens that it sees.
+template <class Real>
+void attend_paged(const PagedAttentionArgs& args, const PagedSequence& sequence, int64_t r, int64_t h) {
+  const auto& pool = static_cast<const PlainKvPool&>(*args.pool);
+  const KvPoolSpec& spec = pool.spec();
+  const int64_t kv_head = h / (args.n_heads / spec.kv_heads), position = sequence.first_position + r;
+  const int64_t lo = args.window > 0 ? std::max<int64_t>(0, position - args.window + 1) : 0;
+  const double slope = args.alibi_slopes ? args.alibi_slopes.ptr<Real>()[h] : 0;
+  const Real* q = args.q.row<Real>(sequence.first_row + r) + h * spec.key_dim;
+  const auto slot = [&](int64_t j) {
+    return sequence.pages[j / spec.page_tokens] * spec.page_tokens + j % spec.page_tokens;
+  };
+  std::vector<double> p, key(spec.key_dim), value(spec.value_dim), out(spec.value_dim);
+  for (int64_t j = lo; j <= position; ++j) {
+    pool.read(slot(j), pool.key_at(kv_head), key);
+    if (args.key_cos)
+      rotate(key.data(), args.key_cos.row<Real>(j), args.key_sin.row<Real>(j), args.key_cos.cols, false);
+    p.push_back(args.scale * dot(q, key.data(), spec.key_dim) - slope * static_cast<double>(position - j));
+  }
+  softmax(p);
+  for (int64_t j = lo; j <= position; ++j) {
+    pool.read(slot(j), pool.value_at(kv_head), value);
+    for (int64_t c = 0; c < spec.value_dim; ++c) out[c] += p[j - lo] * value[c];
+  }
+  std::copy(out.begin(), out.end(), args.out.row<Real>(sequence.first_row + r) + h * spec.value_dim);
+}
+
+template <class Real>
+void attention_paged(const PagedAttentionArgs& args) {
+  for (const PagedSequence& sequence : args.sequences)
+    parallel_for(sequence.n_rows * args.n_heads, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task)
+        attend_paged<Real>(args, sequence, task / args.n_heads, task % args.n_heads);
+    });
+}
+
+}  // namespace mfa::reference

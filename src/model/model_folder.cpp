@@ -1,0 +1,94 @@
+#include "model/model_folder.h"
+
+#include <map>
+
+#include "base/error.h"
+#include "formats/json.h"
+#include "model/config_json.h"
+
+namespace mfa {
+namespace {
+
+std::vector<int64_t> shape_on_disk(const ParameterSpec& spec) {
+  return spec.vector ? std::vector<int64_t>{spec.cols} : std::vector<int64_t>{spec.rows, spec.cols};
+}
+
+bool may_be_ignored(const std::string& name, const ModelConfig& config) {
+  return (config.tied && name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq");
+}
+
+}  // namespace
+
+fs::path folder_of(const fs::path& model) {
+  if (fs::is_directory(model)) return model;
+  if (!fs::exists(model)) bad_input("[model] {} does not exist", model.string());
+  if (model.extension() == ".safetensors") return model.parent_path().empty() ? fs::path(".") : model.parent_path();
+  bad_input("[model] {} is neither a model folder nor a .safetensors file", model.string());
+}
+
+ModelConfig load_config(const fs::path& model) {
+  const fs::path file = folder_of(model) / "config.json";
+  if (!fs::exists(file)) bad_input("[model] {} has no config.json", folder_of(model).string());
+  return config_from_json(parse_json(MappedFile(file).text(), file.string()), file.string());
+}
+
+Tokenizer load_tokenizer(const fs::path& model) {
+  const fs::path file = folder_of(model) / "tokenizer.json";
+  if (!fs::exists(file)) bad_input("[model] {} has no tokenizer.json", folder_of(model).string());
+  return Tokenizer::load(file);
+}
+
+DType weight_type(const SafetensorsReader& weights) {
+  std::map<DType, int64_t> numbers;
+  for (const auto& [name, tensor] : weights.tensors()) numbers[tensor.type] += tensor.size();
+  DType most = DType::f32;
+  for (const auto& [type, n] : numbers)
+    if (n > numbers[most]) most = type;
+  return most;
+}
+
+void load_parameters(const SafetensorsReader& weights, const ModelConfig& config, ParameterStore& store) {
+  for (const ParameterSpec& spec : store.table()) {
+    const StoredTensor& tensor = weights.get(spec.name, shape_on_disk(spec));
+    std::vector<float> values(static_cast<size_t>(spec.size()));
+    to_f32(tensor, values);
+    store.upload(spec, values);
+  }
+  for (const auto& [name, tensor] : weights.tensors())
+    if (!store.has(name) && !may_be_ignored(name, config))
+      bad_input("[model] the weights hold a tensor that the config has no place for: {}", name);
+}
+
+void write_parameters(const fs::path& file, const ParameterStore& store) {
+  std::vector<std::vector<float>> values;
+  std::vector<TensorToWrite> tensors;
+  for (const ParameterSpec& spec : store.table()) {
+    values.push_back(store.download(spec));
+    tensors.push_back({spec.name, DType::f32, shape_on_disk(spec), std::as_bytes(std::span(values.back()))});
+  }
+  write_safetensors(file, tensors);
+}
+
+void save_tokenizer(const fs::path& folder, const Tokenizer& tokenizer) {
+  write_file(folder / "tokenizer.json", tokenizer.to_json());
+  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"add_prefix_space", false},
+                 {"clean_up_tokenization_spaces", false},
+                 {"model_max_length", 1000000000}};
+  if (tokenizer.eos() >= 0) config["eos_token"] = std::string(tokenizer.token_bytes(tokenizer.eos()));
+  write_file(folder / "tokenizer_config.json", config.dump(2) + "\n");
+}
+
+void save_model(const fs::path& folder, const ModelConfig& config, const ParameterStore& store,
+                const std::optional<Tokenizer>& tokenizer) {
+  make_folder(folder);
+  write_parameters(folder / "model.safetensors", store);
+  if (tokenizer) save_tokenizer(folder, *tokenizer);
+  Json generation = {{"_from_model_config", true}};
+  if (config.eos >= 0) generation["eos_token_id"] = config.eos;
+  if (config.bos >= 0) generation["bos_token_id"] = config.bos;
+  write_file(folder / "generation_config.json", generation.dump(2) + "\n");
+  write_file(folder / "config.json", config_to_json(config).dump(2) + "\n");
+}
+
+}  // namespace mfa

@@ -1,0 +1,34 @@
+// The query path of one layer: dense, or low-rank S_q Q_c with or without the norm between; head norms; RoPE.
+#pragma once
+
+#include "model/layer_context.h"
+#include "model/norm_layer.h"
+#include "model/rotary.h"
+
+namespace mfa {
+
+// The first product (q_proj: all of it when dense, S_q when low-rank) is done by the layer together with the keys' and
+// values', since all three read the same input; this class continues from its columns `p`.
+class QueryPath {
+ public:
+  QueryPath(const LayerContext& context, int64_t layer, RotaryTable rotary, Workspace& workspace);
+
+  int64_t down_cols() const { return low_rank() ? spec_->q_rank : spec_->n_heads * spec_->key_dim(); }
+  Tensor forward(Tensor p);        // -> q [rows, n_heads · key_dim], rotated
+  Tensor gradient(Tensor dp);      // where attention_backward shall write dq
+  void backward(Tensor dp);        // dq (in gradient(dp)) -> dp [rows, down_cols], written
+
+ private:
+  bool low_rank() const { return spec_->q_rank > 0; }
+  void rotate(Tensor q, bool inverse);
+
+  const LayerContext* context_;
+  const AttentionSpec* spec_;
+  RotaryTable rotary_;
+  std::string up_name_;
+  NormLayer latent_norm_, head_norm_;
+  Tensor p_, latent_, raw_, q_;   // P's columns; normed latent; q before the head norm; q
+  Tensor dq_, dlatent_;           // scratch
+};
+
+}  // namespace mfa

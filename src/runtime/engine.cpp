@@ -1,0 +1,145 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "base/error.h"
+
+namespace mfa {
+
+struct Engine::Piece {
+  StepItem* item;
+  int64_t begin, count;     // tokens [begin, begin + count) of the item
+  int64_t first_row;        // in the block
+  int64_t first_position;   // in the sequence
+};
+
+Engine::Engine(Device& device, const ModelConfig& config, const ParameterStore& weights, const EngineOptions& options)
+    : device_(device),
+      config_(config),
+      positions_(options.positions > 0 ? options.positions : config.context),
+      rows_(options.rows),
+      rotary_(device, positions_),
+      vectors_(device, weights) {
+  const Tensor table = weights["model.embed_tokens.weight"];
+  embedding_memory_ = DeviceMemory(device, static_cast<size_t>(table.size()) * size_of(device.real()));
+  embedding_ = {embedding_memory_.data(), device.real(), table.rows, table.cols, table.cols};
+  device.convert(embedding_, table);
+  classifier_ = device.pack_weight(config.tied ? table : weights["lm_head.weight"], options.weights);
+  for (int64_t i = 0; i < config_.n_layers(); ++i)
+    layers_.emplace_back(device, config_, i, weights, vectors_, rotary_.get(config_.layers[i].attention), options.weights);
+  weight_bytes_ = classifier_->bytes();
+  for (const InferenceLayer& layer : layers_) weight_bytes_ += layer.weight_bytes();
+  Arena planned;
+  plan(planned);
+  memory_ = DeviceMemory(device, planned.bytes() + 64);
+  Arena arena(memory_.data(), planned.bytes());
+  plan(arena);
+}
+
+void Engine::plan(Arena& arena) {
+  InferenceLayer::Sizes most{};
+  for (const InferenceLayer& layer : layers_) {
+    const InferenceLayer::Sizes s = layer.sizes();
+    for (auto field : {&InferenceLayer::Sizes::down, &InferenceLayer::Sizes::q_latent, &InferenceLayer::Sizes::q,
+                       &InferenceLayer::Sizes::q_absorbed, &InferenceLayer::Sizes::k, &InferenceLayer::Sizes::cached,
+                       &InferenceLayer::Sizes::out, &InferenceLayer::Sizes::expanded, &InferenceLayer::Sizes::gate_up,
+                       &InferenceLayer::Sizes::act, &InferenceLayer::Sizes::statistics})
+      most.*field = std::max(most.*field, s.*field);
+  }
+  const DType real = device_.real();
+  const auto rows = [&](const char* name, int64_t cols) { return arena.tensor(name, real, rows_, cols); };
+  scratch_.h = rows("h", config_.width);
+  scratch_.normed = rows("normed", config_.width);
+  scratch_.down = rows("down", most.down);
+  scratch_.q_latent = rows("q latent", most.q_latent);
+  scratch_.q = rows("q", most.q);
+  scratch_.q_absorbed = rows("q absorbed", most.q_absorbed);
+  scratch_.k = rows("k", most.k);
+  scratch_.cached = rows("cached", most.cached);
+  scratch_.out = rows("out", most.out);
+  scratch_.expanded = rows("expanded", most.expanded);
+  scratch_.gate_up = rows("gate up", most.gate_up);
+  scratch_.act = rows("act", most.act);
+  scratch_.statistics = rows("statistics", most.statistics);
+  scratch_.positions = arena.tensor("positions", DType::i32, 1, rows_);
+  ids_ = arena.tensor("ids", DType::i32, 1, rows_);
+  targets_ = arena.tensor("targets", DType::i32, 1, rows_);
+  losses_ = arena.tensor("losses", real, 1, rows_);
+  logits_ = rows("logits", config_.vocab);
+}
+
+void Engine::run_block(KvCache& cache, std::span<const Piece> pieces, int64_t rows) {
+  std::vector<int32_t> ids, positions;
+  scratch_.rows = rows;
+  scratch_.slots.clear();
+  scratch_.sequences.clear();
+  for (const Piece& piece : pieces) {
+    for (int64_t i = 0; i < piece.count; ++i) {
+      ids.push_back(piece.item->ids[piece.begin + i]);
+      positions.push_back(static_cast<int32_t>(piece.first_position + i));
+      scratch_.slots.push_back(piece.item->sequence->slot(piece.first_position + i));
+    }
+    scratch_.sequences.push_back({piece.item->sequence->pages(), piece.first_row, piece.count, piece.first_position});
+  }
+  device_.upload(ids_.slice_cols(0, rows), ids.data());
+  device_.upload(scratch_.positions.slice_cols(0, rows), positions.data());
+  device_.embedding_forward(ids_.slice_cols(0, rows), embedding_, scratch_.h.slice_rows(0, rows));
+  for (const InferenceLayer& layer : layers_) layer.forward(scratch_, cache);
+  for (const Piece& piece : pieces) finish(piece);
+}
+
+// Final norm and classifier for the rows of one piece whose results somebody wants.
+void Engine::finish(const Piece& piece) {
+  StepItem& item = *piece.item;
+  const bool last = piece.begin + piece.count == static_cast<int64_t>(item.ids.size());
+  if (item.wanted == Wanted::nothing || (item.wanted == Wanted::last_logits && !last)) return;
+  const int64_t n = item.wanted == Wanted::last_logits ? 1 : piece.count;
+  const int64_t row = piece.first_row + piece.count - n;
+  const bool layer_norm = config_.norm == ModelNorm::layer;
+  const Tensor h = scratch_.h.slice_rows(row, n), normed = scratch_.normed.slice_rows(row, n), logits = logits_.slice_rows(0, n);
+  device_.norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms, .x = h, .weight = vectors_["model.norm.weight"],
+                        .bias = layer_norm ? vectors_["model.norm.bias"] : Tensor{}, .y = normed,
+                        .statistics = scratch_.statistics.slice_rows(0, n).slice_cols(0, layer_norm ? 2 : 1),
+                        .eps = config_.norm_eps});
+  device_.linear(normed, *classifier_, logits);
+  std::vector<double> numbers;
+  if (item.wanted == Wanted::losses) {
+    device_.upload(targets_.slice_cols(0, n), item.targets.data() + piece.begin);
+    device_.cross_entropy({.logits = logits, .targets = targets_.slice_cols(0, n), .losses = losses_.slice_cols(0, n)});
+    numbers = download_numbers(device_, losses_.slice_cols(0, n));
+  } else {
+    numbers = download_numbers(device_, logits);
+  }
+  item.result.insert(item.result.end(), numbers.begin(), numbers.end());
+}
+
+void Engine::step(KvCache& cache, std::span<StepItem> items) {
+  std::vector<Piece> pieces;
+  int64_t rows = 0;
+  const auto flush = [&] {
+    if (rows > 0) run_block(cache, pieces, rows);
+    pieces.clear();
+    rows = 0;
+  };
+  for (StepItem& item : items) {
+    item.result.clear();
+    const auto n = static_cast<int64_t>(item.ids.size());
+    const int64_t start = item.sequence->length();
+    if (start + n > positions_)
+      bad_input("[engine] the sequence grows beyond the context, got {} tokens, expected at most {}", start + n, positions_);
+    for (const int32_t id : item.ids)
+      if (id < 0 || id >= config_.vocab) bad_input("[engine] token id, got {}, expected 0 to {}", id, config_.vocab - 1);
+    item.sequence->extend(n);
+    for (int64_t begin = 0; begin < n;) {
+      const int64_t count = std::min(n - begin, rows_ - rows);
+      pieces.push_back({&item, begin, count, rows, start + begin});
+      rows += count;
+      begin += count;
+      if (rows == rows_) flush();
+    }
+  }
+  flush();
+}
+
+}  // namespace mfa

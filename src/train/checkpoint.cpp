@@ -1,0 +1,118 @@
+#include "train/checkpoint.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "formats/safetensors.h"
+#include "model/model_folder.h"
+
+namespace mfa {
+namespace {
+
+constexpr const char* kFiles[] = {"model.safetensors", "optimizer.safetensors", "trainer.json"};
+
+fs::path folder_of_step(const fs::path& run, int64_t step) { return run / ("step-" + std::to_string(step)); }
+
+std::optional<int64_t> step_of(const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  if (!name.starts_with("step-")) return std::nullopt;
+  int64_t step = -1;
+  const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
+  if (error != std::errc() || end != name.data() + name.size() || step < 0) return std::nullopt;
+  return step;
+}
+
+void write_moments(const fs::path& file, Optimizer& optimizer) {
+  std::vector<std::vector<float>> values;
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [prefix, store] : {std::pair("m.", &optimizer.first_moment()), std::pair("v.", &optimizer.second_moment())})
+    for (const ParameterSpec& spec : store->table()) {
+      values.push_back(store->download(spec));
+      tensors.push_back({prefix + spec.name, DType::f32, {spec.rows, spec.cols}, std::as_bytes(std::span(values.back()))});
+    }
+  write_safetensors(file, tensors);
+}
+
+void read_moments(const SafetensorsReader& reader, Optimizer& optimizer) {
+  for (const auto& [prefix, store] : {std::pair("m.", &optimizer.first_moment()), std::pair("v.", &optimizer.second_moment())})
+    for (const ParameterSpec& spec : store->table()) {
+      const std::vector<int64_t> shape = {spec.rows, spec.cols};
+      std::vector<float> values(static_cast<size_t>(spec.size()));
+      to_f32(reader.get(prefix + spec.name, shape), values);
+      store->upload(spec, values);
+    }
+}
+
+std::string checksum_line(const fs::path& folder, const std::string& name) {
+  return checksum(MappedFile(folder / name).bytes()) + "  " + name + "\n";
+}
+
+void verify(const fs::path& folder) {
+  const std::string manifest = read_file(folder / "MANIFEST");
+  for (const std::string name : kFiles) {
+    if (!fs::exists(folder / name)) bad_input("[checkpoint] {} is missing", (folder / name).string());
+    if (manifest.find(checksum_line(folder, name)) == std::string::npos)
+      bad_input("[checkpoint] {} is damaged: its checksum is not the one in MANIFEST. Delete {} to resume from the one before",
+                (folder / name).string(), folder.string());
+  }
+}
+
+}  // namespace
+
+void write_checkpoint(const fs::path& run, int64_t step, const ParameterStore& weights, Optimizer& optimizer,
+                      const Json& trainer) {
+  const fs::path folder = folder_of_step(run, step);
+  std::error_code ignored;
+  fs::remove(folder / "MANIFEST", ignored);  // rewriting: until the new one is there, the folder is no checkpoint
+  make_folder(folder);
+  write_parameters(folder / "model.safetensors", weights);
+  write_moments(folder / "optimizer.safetensors", optimizer);
+  write_file(folder / "trainer.json", trainer.dump(2) + "\n");
+  std::string manifest;
+  for (const char* name : kFiles) manifest += checksum_line(folder, name);
+  write_file(folder / "MANIFEST", manifest);
+}
+
+std::vector<int64_t> checkpoint_steps(const fs::path& run) {
+  std::vector<int64_t> steps;
+  if (!fs::is_directory(run)) return steps;
+  for (const fs::directory_entry& entry : fs::directory_iterator(run))
+    if (const auto step = step_of(entry.path()); step && fs::exists(entry.path() / "MANIFEST")) steps.push_back(*step);
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+Json read_checkpoint(const fs::path& run, int64_t step, const ModelConfig& config, ParameterStore& weights,
+                     Optimizer& optimizer) {
+  const fs::path folder = folder_of_step(run, step);
+  verify(folder);
+  load_parameters(SafetensorsReader(folder / "model.safetensors"), config, weights);
+  read_moments(SafetensorsReader(folder / "optimizer.safetensors"), optimizer);
+  return parse_json(read_file(folder / "trainer.json"), (folder / "trainer.json").string());
+}
+
+void prune_checkpoints(const fs::path& run, int64_t keep, int64_t best) {
+  std::vector<int64_t> steps = checkpoint_steps(run);
+  const int64_t newest = steps.empty() ? -1 : steps.back();
+  const auto kept = [&](int64_t step) {
+    const auto place = std::find(steps.begin(), steps.end(), step);
+    return place != steps.end() && (steps.end() - place <= keep || step == best);
+  };
+  std::vector<fs::path> doomed;
+  for (const fs::directory_entry& entry : fs::directory_iterator(run)) {
+    const auto step = step_of(entry.path());
+    // A folder beyond the newest whole checkpoint is one that was cut short.
+    if (step && !kept(*step) && *step != newest) doomed.push_back(entry.path());
+    if (!step && entry.path().filename().string().find(".tmp") != std::string::npos) doomed.push_back(entry.path());
+  }
+  for (const fs::path& path : doomed) {
+    std::error_code ignored;
+    fs::remove(path / "MANIFEST", ignored);  // first: a half-deleted folder must not look whole
+    fs::remove_all(path, ignored);
+  }
+}
+
+}  // namespace mfa

@@ -1,0 +1,312 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "capacity/capacity.h"
+#include "kernels/machine.h"
+#include "kernels/precision.h"
+#include "model/config_json.h"
+#include "model/enum_names.h"
+#include "model/model_folder.h"
+#include "model/transformer.h"
+#include "train/checkpoint.h"
+#include "train/tensorboard.h"
+#include "train/train_log.h"
+#include "train/validation.h"
+
+namespace mfa {
+namespace {
+
+// What must be the same for a resumed run to go on as if it had never stopped. (More steps are welcome.)
+Json recipe_of(const ModelConfig& config, const Corpus& corpus, const TrainOptions& o, Precision precision) {
+  return {{"spec", spec_to_json(config)},
+          {"corpus", corpus.fingerprint},
+          {"batch", o.batch},
+          {"accumulate", o.accumulate},
+          {"context", o.context},
+          {"seed", o.seed},
+          {"precision", name_of(precision)},
+          {"schedule", {{"kind", name_of(o.schedule.kind)}, {"peak", o.schedule.peak}, {"warmup", o.schedule.warmup},
+                        {"min_ratio", o.schedule.min_ratio}, {"decay_share", o.schedule.decay_share}}},
+          {"optimizer", {{"beta1", o.optimizer.beta1}, {"beta2", o.optimizer.beta2}, {"eps", o.optimizer.eps},
+                         {"decay", o.optimizer.decay}, {"clip", o.optimizer.clip}}},
+          {"init", {{"kind", enum_name(o.init.kind)}, {"gate", enum_name(o.init.gate)}, {"seed", o.init.seed}}}};
+}
+
+// The training loss that is reported is smoothed, and its state is part of the checkpoint.
+constexpr double kSmoothing = 0.95;
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+// One run: state, the loop over steps, and what is written along the way.
+class Run {
+ public:
+  Run(Device& device, const ModelConfig& config, const Corpus& corpus, const TrainOptions& options)
+      : device_(device), config_(config), corpus_(corpus), options_(options), weights_(device, config),
+        gradients_(device, config), optimizer_(weights_, gradients_, config, options.optimizer),
+        loader_(corpus.train, options.context, options.seed),
+        model_(weights_, &gradients_, config_, options.batch, options.context),
+        recipe_(recipe_of(config, corpus, options, device.precision())) {
+    options_.schedule.steps = options.steps;
+    if (options_.validate_every <= 0) options_.validate_every = std::max<int64_t>(1, options.steps / 10);
+  }
+
+  TrainResult go();
+
+ private:
+  void start();
+  bool resume();
+  double micro_batches();
+  void step(int64_t step);
+  void after_step(int64_t step);
+  bool validate(int64_t step);  // true: the best so far
+  void log_step(int64_t step, double loss, double norm, double lr, double seconds);
+  void add_layer_statistics(nlohmann::ordered_json& line);
+  void save(int64_t step);
+  void summarise();
+  void finish();
+  double share_of_peak(double tokens_per_s) const {
+    return tokens_per_s * flops_per_token_ / (options_.gemm_peak * 1e9);
+  }
+  int64_t tokens_per_step() const { return options_.batch * options_.accumulate * options_.context; }
+
+  Device& device_;
+  ModelConfig config_;
+  const Corpus& corpus_;
+  TrainOptions options_;
+  ParameterStore weights_, gradients_;
+  Optimizer optimizer_;
+  Loader loader_;
+  Transformer model_;
+  Json recipe_;
+  double flops_per_token_ = 0;
+  int64_t done_ = 0;  // steps
+  double best_loss_ = INFINITY;
+  int64_t best_step_ = -1, last_saved_ = -1;
+  std::vector<Batch> batches_;
+  std::vector<double> step_rates_;
+  double smoothed_loss_ = 0;  // Σ of losses with weights that halve every ~14 steps; not yet divided by their sum
+  std::optional<TrainLog> log_;
+  std::optional<TensorBoardWriter> board_;
+  std::optional<Progress> progress_;
+  TrainResult result_;
+};
+
+void Run::start() {
+  if (options_.init_from.empty()) {
+    initialise(weights_, config_, options_.init);
+  } else {
+    load_parameters(SafetensorsReader(options_.init_from), config_, weights_);
+  }
+}
+
+// True when a checkpoint was found and loaded.
+bool Run::resume() {
+  const std::vector<int64_t> steps = checkpoint_steps(options_.out);
+  if (steps.empty()) return false;
+  const Json state = read_checkpoint(options_.out, steps.back(), config_, weights_, optimizer_);
+  const std::string where = (options_.out / ("step-" + std::to_string(steps.back())) / "trainer.json").string();
+  const Json& before = get_object(state, "recipe", where);
+  for (const auto& [key, value] : recipe_.items())
+    if (!before.contains(key) || before[key] != value)
+      bad_input("[train] {} was made with another {}, got {}, expected {}", where, key, value.dump(),
+                before.contains(key) ? before[key].dump() : "nothing");
+  done_ = get_int(state, "step", where, 0);
+  loader_.seek(get_int(state, "loader_position", where, 0));
+  best_step_ = get_int(state, "best_step", where, -1);
+  if (best_step_ >= 0) best_loss_ = get_double(state, "best_loss", where);
+  if (const Json* last = find_member(state, "val_loss", where)) result_.val_loss = last->is_number() ? last->get<double>() : 0;
+  result_.val_bits_per_byte = find_double(state, "val_bits_per_byte", where).value_or(0);
+  smoothed_loss_ = get_double(state, "smoothed_loss", where);
+  last_saved_ = done_;
+  return true;
+}
+
+// Forward and backward over the step's batches; the mean loss of its scored tokens.
+double Run::micro_batches() {
+  batches_.resize(static_cast<size_t>(options_.accumulate));
+  int64_t scored = 0;
+  for (Batch& batch : batches_) {
+    loader_.next(options_.batch, batch);
+    scored += std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t t) { return t >= 0; });
+  }
+  if (scored == 0) return 0;
+  device_.fill(gradients_.flat(), 0);
+  double nats = 0;
+  for (const Batch& batch : batches_)
+    nats += model_.loss_and_gradients({batch.ids, batch.targets, batch.documents ? std::span<const int32_t>(batch.doc_start) : std::span<const int32_t>()},
+                                      1.0 / static_cast<double>(scored));
+  return nats / static_cast<double>(scored);
+}
+
+void Run::step(int64_t step) {
+  const double began = now_seconds();
+  const bool log_now = step % options_.log_every == 0 || step == 1 || step == options_.steps;
+  model_.record_max_logits(log_now);
+  const double loss = micro_batches();
+  const double norm = optimizer_.gradient_norm();
+  if (!std::isfinite(loss) || !std::isfinite(norm))
+    fail("[train] the loss is not a number at step {} (loss {}, gradient norm {}); {}", step, loss, norm,
+         last_saved_ < 0 ? "there is no checkpoint yet: try a lower --lr or a longer --warmup"
+                         : fmt::format("the checkpoint of step {} is untouched: try a lower --lr", last_saved_));
+  const double lr = options_.schedule.at(step);
+  optimizer_.update(step, lr, norm);
+  const double seconds = now_seconds() - began;
+  done_ = step;
+  step_rates_.push_back(static_cast<double>(tokens_per_step()) / seconds);
+  smoothed_loss_ = kSmoothing * smoothed_loss_ + (1 - kSmoothing) * loss;
+  if (log_now) {
+    result_.train_curve.push_back({step, loss});
+    log_step(step, loss, norm, lr, seconds);
+  }
+  const double rate = median(std::vector<double>(step_rates_.end() - std::min<std::ptrdiff_t>(20, static_cast<std::ptrdiff_t>(step_rates_.size())), step_rates_.end()));
+  progress_->update(step, fmt::format("loss {:.3f}  {:.0f} tokens/s  {:.0f} % of GEMM peak{}", loss, rate,
+                                      100 * share_of_peak(rate),
+                                      result_.val_loss > 0 ? fmt::format("  val {:.3f}", result_.val_loss) : ""));
+}
+
+void Run::add_layer_statistics(nlohmann::ordered_json& line) {
+  const std::vector<double> logits = model_.max_logits();
+  nlohmann::ordered_json layers = nlohmann::ordered_json::array();
+  for (int64_t i = 0; i < config_.n_layers(); ++i) {
+    int64_t begin = -1, end = 0;
+    for (const ParameterSpec& spec : weights_.table())
+      if (spec.layer == i) {
+        if (begin < 0) begin = spec.offset;
+        end = spec.offset + spec.size();
+      }
+    const double squares = device_.sum_of_squares(gradients_.flat().slice_cols(begin, end - begin));
+    nlohmann::ordered_json layer = {{"grad_norm", std::sqrt(squares)}, {"max_logit", logits[static_cast<size_t>(i)]}};
+    const std::string gate = "model.layers." + std::to_string(i) + ".self_attn.value_gate";
+    if (weights_.has(gate)) {
+      double sum = 0;
+      const std::vector<double> alpha = weights_.download_f64(weights_.spec(gate));
+      for (const double a : alpha) sum += std::abs(a);
+      layer["mean_abs_alpha"] = sum / static_cast<double>(alpha.size());
+    }
+    layers.push_back(std::move(layer));
+  }
+  line["layers"] = std::move(layers);
+}
+
+void Run::log_step(int64_t step, double loss, double norm, double lr, double seconds) {
+  const double rate = static_cast<double>(tokens_per_step()) / seconds;
+  nlohmann::ordered_json line = {{"step", step},       {"tokens", step * tokens_per_step()},
+                                 {"loss", loss},       {"lr", lr},
+                                 {"grad_norm", norm},  {"tokens_per_s", rate},
+                                 {"gemm_share", share_of_peak(rate)}};
+  add_layer_statistics(line);
+  log_->append(line);
+  board_->scalars(step, {{"loss/train", loss}, {"lr", lr}, {"grad_norm", norm}, {"tokens_per_s", rate}});
+}
+
+bool Run::validate(int64_t step) {
+  model_.record_max_logits(false);
+  const Validation v = validate_loss(model_, corpus_.held_out, corpus_.tokenizer, options_.batch, options_.context,
+                                     options_.validation_tokens);
+  result_.val_loss = v.loss;
+  result_.val_bits_per_byte = v.bits_per_byte;
+  result_.val_curve.push_back({step, v.loss});
+  log_->append({{"step", step}, {"val_loss", v.loss}, {"val_bits_per_byte", v.bits_per_byte}});
+  board_->scalars(step, {{"loss/validation", v.loss}, {"bits_per_byte/validation", v.bits_per_byte}});
+  const bool better = v.loss < best_loss_;
+  if (better) {
+    best_loss_ = v.loss;
+    best_step_ = step;
+  }
+  return better;
+}
+
+void Run::save(int64_t step) {
+  Json state = {{"step", step},
+                {"loader_position", loader_.position()},
+                {"best_step", best_step_},
+                {"best_loss", std::isfinite(best_loss_) ? Json(best_loss_) : Json(nullptr)},
+                {"val_loss", result_.val_loss},
+                {"val_bits_per_byte", result_.val_bits_per_byte},
+                {"smoothed_loss", smoothed_loss_},
+                {"recipe", recipe_}};
+  write_checkpoint(options_.out, step, weights_, optimizer_, state);
+  last_saved_ = step;
+  prune_checkpoints(options_.out, options_.keep_last, options_.keep_best ? best_step_ : -1);
+}
+
+void Run::after_step(int64_t step) {
+  const bool last = step == options_.steps;
+  const bool best = (step % options_.validate_every == 0 || last) && validate(step);
+  if (last || stop_requested() || (best && options_.keep_best) || (options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0)) {
+    save(step);
+  }
+}
+
+void Run::summarise() {
+  result_.steps = done_;
+  result_.tokens = done_ * tokens_per_step();
+  result_.train_loss = done_ > 0 ? smoothed_loss_ / (1 - std::pow(kSmoothing, static_cast<double>(done_))) : 0;
+}
+
+void Run::finish() {
+  summarise();
+  result_.tokens_per_s = median(step_rates_);
+  result_.gemm_share = share_of_peak(result_.tokens_per_s);
+  ModelConfig config = config_;
+  config.eos = corpus_.tokenizer.eos();
+  if (!result_.interrupted) save_model(options_.out, config, weights_, corpus_.tokenizer);
+}
+
+TrainResult Run::go() {
+  const double began = now_seconds();
+  make_folder(options_.out);
+  start();
+  const bool resumed = options_.resume && resume();
+  if (!options_.resume && !checkpoint_steps(options_.out).empty())
+    bad_input("[train] {} holds checkpoints of a run already; give --resume to go on with it, or another --out",
+              options_.out.string());
+  if (resumed && done_ >= options_.steps && fs::exists(options_.out / "config.json")) {
+    result_.already_done = true;
+    summarise();
+    return result_;
+  }
+  if (options_.gemm_peak <= 0) options_.gemm_peak = gemm_peak(device_);
+  flops_per_token_ = capacity_of(config_, "", {.context = options_.context}).flops_per_token_train;
+  log_.emplace(options_.out / "log.jsonl", resumed ? done_ : -1);
+  board_.emplace(options_.out / "tensorboard");
+  progress_.emplace(options_.title, options_.steps, done_);
+  for (int64_t s = done_ + 1; s <= options_.steps; ++s) {
+    step(s);
+    after_step(s);
+    if (stop_requested()) {
+      result_.interrupted = s < options_.steps;
+      break;
+    }
+  }
+  progress_.reset();
+  finish();
+  result_.seconds = now_seconds() - began;
+  return result_;
+}
+
+}  // namespace
+
+double gemm_peak(const Device& device) {
+  const MachineLimits limits = measure_machine(0.5, true);
+  const bool bf16 = device.precision() == Precision::bf16 && limits.gemm_bf16_gflop_per_s > 0;
+  return bf16 ? limits.gemm_bf16_gflop_per_s : limits.gemm_f32_gflop_per_s;
+}
+
+TrainResult train(Device& device, const ModelConfig& config, const Corpus& corpus, const TrainOptions& options) {
+  if (options.steps < 1 || options.batch < 1 || options.accumulate < 1 || options.context < 1)
+    bad_input("[train] steps, batch, accumulate and context must be positive, got {}, {}, {}, {}", options.steps,
+              options.batch, options.accumulate, options.context);
+  return Run(device, config, corpus, options).go();
+}
+
+}  // namespace mfa

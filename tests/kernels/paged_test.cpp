@@ -1,0 +1,110 @@
+// Attention over the paged cache: right, and the same to the last bit alone, in company and in pieces.
+#include <gtest/gtest.h>
+
+#include "kernels/devices_under_test.h"
+#include "kernels/paged_session.h"
+
+namespace mfa {
+namespace {
+
+using Piece = PagedSession::Piece;
+
+// Appends and attends to the pieces, each in a call of its own.
+void feed_one_by_one(PagedSession& session, const std::vector<Piece>& pieces) {
+  for (const Piece& piece : pieces) {
+    session.append({piece});
+    session.attend({piece});
+  }
+}
+
+TEST(Paged, DevicesAgree) {
+  const auto exact_device = make_reference_device(DType::f64);
+  const auto devices = devices_under_test();
+  for (const shapes::PagedCase& c : shapes::paged) {
+    PagedSession exact(*exact_device, c);
+    exact.append(exact.contexts());
+    exact.append(exact.calls());
+    exact.attend(exact.calls());
+    for (const auto& device : devices) {
+      SCOPED_TRACE(title(*device) + ": " + c.name);
+      PagedSession session(*device, c);
+      session.append(session.contexts());
+      session.append(session.calls());
+      session.attend(session.calls());
+      for (const Piece& piece : session.calls()) {
+        // As in training (attention_problem.cpp).
+        const auto tokens = static_cast<double>(piece.first + piece.count), dim = static_cast<double>(c.pool.key_dim);
+        const double roundings = std::sqrt(dim) + (c.alibi ? tokens / 4 : 0) + std::sqrt(tokens);
+        EXPECT_EQ(difference(session.result(piece), exact.result(piece), roundings), "")
+            << "sequence " << piece.sequence;
+      }
+      EXPECT_TRUE(session.operands().frames_intact());
+    }
+  }
+}
+
+TEST(Paged, PoolHoldsNoPadding) {
+  for (const auto& device : devices_under_test())
+    for (const shapes::PagedCase& c : shapes::paged) {
+      PagedSession session(*device, c);
+      const KvPoolSpec& spec = session.pool().spec();
+      EXPECT_EQ(session.pool().bytes(), spec.pages * spec.page_tokens * spec.bytes_per_token()) << c.name;
+    }
+}
+
+// A page that is written again holds the new token alone.
+TEST(Paged, PagesAreReusable) {
+  for (const auto& device : devices_under_test()) {
+    PagedSession session(*device, shapes::paged[1]);
+    feed_one_by_one(session, session.calls());
+    const std::vector<double> once = session.result(session.calls()[0]);
+    feed_one_by_one(session, session.calls());
+    EXPECT_EQ(session.result(session.calls()[0]), once) << title(*device);
+  }
+}
+
+TEST(BatchInvariance, PagedAloneAndInCompany) {
+  for (const auto& device : cpu_devices())
+    for (const shapes::PagedCase& c : shapes::paged) {
+      SCOPED_TRACE(title(*device) + ": " + c.name);
+      PagedSession together(*device, c), alone(*device, c);
+      for (PagedSession* session : {&together, &alone}) session->append(session->contexts());
+      together.append(together.calls());
+      together.attend(together.calls());
+      feed_one_by_one(alone, alone.calls());
+      for (const Piece& piece : together.calls()) EXPECT_EQ(together.result(piece), alone.result(piece));
+    }
+}
+
+// [0, tokens) of a sequence in up to `parts` pieces.
+std::vector<Piece> random_cut(Random& random, int64_t sequence, int64_t tokens, int64_t parts) {
+  std::vector<int64_t> cuts{0, tokens};
+  for (int64_t i = 1; i < parts; ++i) cuts.push_back(static_cast<int64_t>(random.below(tokens)));
+  std::sort(cuts.begin(), cuts.end());
+  std::vector<Piece> pieces;
+  for (size_t i = 1; i < cuts.size(); ++i)
+    if (cuts[i] > cuts[i - 1]) pieces.push_back({sequence, cuts[i - 1], cuts[i] - cuts[i - 1]});
+  return pieces;
+}
+
+// The whole of each sequence as one prompt, then cut at 20 random places, then token by token.
+TEST(BatchInvariance, PagedHoweverThePromptIsCut) {
+  Random random(5);
+  for (const auto& device : cpu_devices())
+    for (const shapes::PagedCase& c : shapes::paged) {
+      PagedSession whole(*device, c), cut(*device, c), single(*device, c);
+      for (int64_t s = 0; s < whole.n_sequences(); ++s) {
+        const int64_t tokens = whole.tokens(s);
+        if (tokens > 400) continue;  // a thousand single tokens add time and no new kind of cut
+        SCOPED_TRACE(title(*device) + ": " + c.name + ", sequence " + std::to_string(s));
+        feed_one_by_one(whole, {{s, 0, tokens}});
+        feed_one_by_one(cut, random_cut(random, s, tokens, 21));
+        feed_one_by_one(single, random_cut(random, s, tokens, 20 * tokens));
+        EXPECT_EQ(cut.result({s, 0, tokens}), whole.result({s, 0, tokens}));
+        EXPECT_EQ(single.result({s, 0, tokens}), whole.result({s, 0, tokens}));
+      }
+    }
+}
+
+}  // namespace
+}  // namespace mfa
