@@ -61,6 +61,9 @@ MappedFile::~MappedFile() {
 }
 
 AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+    bad_input("[file] cannot write {}: it is not a regular file", path.string());
   temporary_ = path;
   temporary_ += ".tmp" + std::to_string(::getpid());
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -38,7 +38,11 @@ void note(std::string_view line) {
 
 void warn(std::string_view line) { print_line(fmt::format("warning: {}", line)); }
 
-void print_error(std::string_view line) { print_line(fmt::format("error: {}", line)); }
+void print_error(std::string_view line) {
+  std::string text = fmt::format("error: {}", line);
+  std::replace(text.begin(), text.end(), '\n', ' ');  // a message may quote a file or a library; one error is one line
+  print_line(text);
+}
 
 void warn_once(std::string_view line) {
   static std::mutex mutex;

@@ -1,13 +1,27 @@
 #include "command.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
 #include "base/thread_team.h"
 #include "kernels/precision.h"
 
 namespace mfa {
+namespace {
+
+// Devices and pipes: there is nothing to rename.
+void write_through(const std::string& where, const std::string& text) {
+  std::FILE* file = std::fopen(where.c_str(), "w");
+  if (file == nullptr) bad_input("[json] cannot write {}: {}", where, std::strerror(errno));
+  const bool whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (std::fclose(file) != 0 || !whole) fail("[json] cannot write {}: {}", where, std::strerror(errno));
+}
+
+}  // namespace
 
 void Command::add_to(CLI::App& parent, const std::string& name, const std::string& summary, const std::string& examples) {
   app = parent.add_subcommand(name, summary);
@@ -26,10 +40,13 @@ void Command::add_to(CLI::App& parent, const std::string& name, const std::strin
 void write_json(const std::string& where, const nlohmann::ordered_json& document) {
   // Invalid UTF-8 (a model may well produce it) is replaced: the document stays UTF-8.
   const std::string text = document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  if (where == "-")
+  if (where == "-") {
     std::fwrite(text.data(), 1, text.size(), stdout);
-  else
+  } else if (std::error_code none; fs::exists(where, none) && !fs::is_regular_file(where, none)) {
+    write_through(where, text);
+  } else {
     write_file(where, text);
+  }
 }
 
 void Command::finish(nlohmann::ordered_json result, const std::string& text) {

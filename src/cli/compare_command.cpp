@@ -24,7 +24,7 @@ class CompareCommand : public Command {
     app->add_option("--decode-context", options_.decode_context, "Tokens in the cache when decode speed is measured")->check(CLI::Range(1, 1 << 24))->capture_default_str()->group("Comparison");
     model_.add_to(*app);
     train_.add_to(*app);
-    app->add_option("--checkpoint-every", train_.options.checkpoint_every, "Steps between checkpoints of each run")->capture_default_str()->group("Output");
+    app->add_option("--checkpoint-every", train_.options.checkpoint_every, "Steps between checkpoints of each run")->check(CLI::Range(int64_t{0}, int64_t{1} << 40))->capture_default_str()->group("Output");
     app->add_flag("--resume", resume_, "Accepted for symmetry: a comparison always goes on where it was")->group("Output");
   }
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "command.h"
 #include "formats/npy.h"
 #include "inference_flags.h"
@@ -39,6 +40,11 @@ class GenerateCommand : public Command {
     if (!has_tokenizer && ids_.empty()) bad_input("[generate] {} has no tokenizer.json; give --ids", inference_.model);
     const Tokenizer tokenizer = has_tokenizer ? load_tokenizer(inference_.model) : Tokenizer::plain_bytes();
     const std::vector<int32_t> prompt = prompt_ids(tokenizer, config);
+    const auto length = static_cast<int64_t>(prompt.size());
+    if (length > config.context)
+      bad_input("[generate] the prompt is longer than the model's context, got {} tokens, expected at most {}", length, config.context);
+    if (length + new_tokens_ > config.context)
+      warn(fmt::format("the model was made for {} tokens; text beyond them may be poor", config.context));
     inference_.session.positions = std::max<int64_t>(config.context, static_cast<int64_t>(prompt.size()) + new_tokens_);
     ModelSession session = open_model(*device, inference_.model, inference_.session);
     KvCache cache(*device, config, session.kv_type, static_cast<int64_t>(prompt.size()) + new_tokens_);

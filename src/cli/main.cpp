@@ -1,4 +1,5 @@
 // The program `mfa`: parses, runs one subcommand, turns errors into one line and an exit status.
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 
@@ -37,6 +38,8 @@ int main(int argc, char** argv) {
   const auto commands = mfa::all_commands(app);
   try {
     app.parse(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      mfa::fail("[output] cannot write the result to standard output: {}", std::strerror(errno));
     return 0;
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);

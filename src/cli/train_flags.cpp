@@ -6,6 +6,19 @@
 #include "model/enum_names.h"
 
 namespace mfa {
+namespace {
+
+// CLI::Range lets NaN pass, since it compares false with both ends.
+CLI::Validator real_range(double low, double high) {
+  const auto check = [low, high](const std::string& text) {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return std::string();
+    return fmt::format("value {} not in range [{} - {}]", text, low, high);
+  };
+  return {check, fmt::format("FLOAT in [{} - {}]", low, high)};
+}
+
+}  // namespace
 
 void TrainFlags::add_to(CLI::App& app) {
   options.schedule.peak = 1e-3;
@@ -13,18 +26,18 @@ void TrainFlags::add_to(CLI::App& app) {
     app.add_option(flag, value, help)->check(CLI::Range(low, int64_t{1} << 40))->capture_default_str()->group(group);
   };
   const auto real = [&](const char* flag, double& value, double low, double high, const char* help) {
-    app.add_option(flag, value, help)->check(CLI::Range(low, high))->capture_default_str()->group("Training");
+    app.add_option(flag, value, help)->check(real_range(low, high))->capture_default_str()->group("Training");
   };
   app.add_option("--data", data, "Files and folders: plain text, .jsonl with a text field, .gz, .zst")->required()->type_name("FILE...")->group("Data");
   app.add_option("--out", out, "Folder of the model, its checkpoints and logs")->required()->type_name("DIR")->group("Data");
   app.add_option("--tokenizer", tokenizer, "A tokenizer.json, a folder that has one, or bytes (default: train one on the text)")->group("Data");
   app.add_option("--cache", cache, "Folder of token files (default: $XDG_CACHE_HOME/mfa)")->type_name("DIR")->group("Data");
-  app.add_option("--held-out", held_out, "Share of the text kept for validation")->check(CLI::Range(0.0001, 0.9))->capture_default_str()->group("Data");
+  app.add_option("--held-out", held_out, "Share of the text kept for validation")->check(real_range(0.0001, 0.9))->capture_default_str()->group("Data");
   count("--steps", steps, 0, "Optimizer steps (default 1000)", "Training");
   count("--tokens", tokens, 0, "Tokens to train on, instead of --steps", "Training");
   count("--batch", options.batch, 1, "Windows computed at a time", "Training");
   count("--accumulate", options.accumulate, 1, "Batches a step: gradients are summed", "Training");
-  real("--lr", options.schedule.peak, 0, 10, "Peak learning rate");
+  real("--lr", options.schedule.peak, 0, 1e9, "Peak learning rate");
   app.add_option("--schedule", schedule, "cosine, wsd or constant")->capture_default_str()->group("Training");
   count("--warmup", options.schedule.warmup, 0, "Steps of linear warmup (0: a twentieth of the steps)", "Training");
   real("--min-lr", options.schedule.min_ratio, 0, 1, "Last learning rate, as a share of the peak");
@@ -39,6 +52,7 @@ void TrainFlags::add_to(CLI::App& app) {
   count("--validate-every", options.validate_every, 0, "Steps between validations (0: ten times a run)", "Output");
   count("--validation-tokens", options.validation_tokens, 1, "At most so many held-out tokens", "Output");
   count("--log-every", options.log_every, 1, "Steps between lines of the log", "Output");
+  real("--gemm-peak", options.gemm_peak, 0, 1e9, "GFLOP/s of this machine that speed is compared with (0: measured at the start)");
   count("--keep-last", options.keep_last, 1, "Checkpoints to keep", "Output");
 }
 

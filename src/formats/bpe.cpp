@@ -72,6 +72,7 @@ const Bpe::Entry* Bpe::find(int32_t left, int32_t right) const {
 }
 
 void Bpe::encode_word(std::string_view word, std::vector<int32_t>& ids) const {
+  if (word.empty()) return;
   if (word.size() > CachedWord::kBytes) return merge_word(word, ids);
   CachedWord& slot = cached(word);
   if (slot.owner == identity_ && word == std::string_view(slot.word, slot.length)) {

@@ -50,14 +50,25 @@ std::string checksum_line(const fs::path& folder, const std::string& name) {
   return checksum(MappedFile(folder / name).bytes()) + "  " + name + "\n";
 }
 
+// The length of "32 hexadecimal digits, two spaces, name, line feed".
+size_t line_length(std::string_view name) { return 32 + 2 + name.size() + 1; }
+
 void verify(const fs::path& folder) {
+  const std::string advice = fmt::format("Delete {} to resume from the one before", folder.string());
   const std::string manifest = read_file(folder / "MANIFEST");
+  std::string_view left = manifest;
   for (const std::string name : kFiles) {
-    if (!fs::exists(folder / name)) bad_input("[checkpoint] {} is missing", (folder / name).string());
-    if (manifest.find(checksum_line(folder, name)) == std::string::npos)
-      bad_input("[checkpoint] {} is damaged: its checksum is not the one in MANIFEST. Delete {} to resume from the one before",
-                (folder / name).string(), folder.string());
+    const std::string_view line = left.substr(0, line_length(name));
+    const bool well_formed = line.size() == line_length(name) && line.substr(32) == "  " + name + "\n" &&
+                             line.substr(0, 32).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    if (!well_formed) bad_input("[checkpoint] {} is damaged: no checksum of {}. {}", (folder / "MANIFEST").string(), name, advice);
+    if (!fs::exists(folder / name)) bad_input("[checkpoint] {} is missing. {}", (folder / name).string(), advice);
+    if (line != checksum_line(folder, name))
+      bad_input("[checkpoint] {} is damaged: its checksum is not the one in {}. {}", (folder / name).string(),
+                (folder / "MANIFEST").string(), advice);
+    left.remove_prefix(line.size());
   }
+  if (!left.empty()) bad_input("[checkpoint] {} is damaged: more than its three lines. {}", (folder / "MANIFEST").string(), advice);
 }
 
 }  // namespace
@@ -66,7 +77,9 @@ void write_checkpoint(const fs::path& run, int64_t step, const ParameterStore& w
                       const Json& trainer) {
   const fs::path folder = folder_of_step(run, step);
   std::error_code ignored;
-  fs::remove(folder / "MANIFEST", ignored);  // rewriting: until the new one is there, the folder is no checkpoint
+  // What a killed process left there goes. The manifest goes first: without it the folder is no checkpoint.
+  fs::remove(folder / "MANIFEST", ignored);
+  fs::remove_all(folder, ignored);
   make_folder(folder);
   write_parameters(folder / "model.safetensors", weights);
   write_moments(folder / "optimizer.safetensors", optimizer);

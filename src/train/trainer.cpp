@@ -62,6 +62,8 @@ class Run {
   TrainResult go();
 
  private:
+  void refuse_other_work() const;
+  bool model_written() const;
   void start();
   bool resume();
   double micro_batches();
@@ -69,6 +71,7 @@ class Run {
   void after_step(int64_t step);
   bool validate(int64_t step);  // true: the best so far
   void log_step(int64_t step, double loss, double norm, double lr, double seconds);
+  [[noreturn]] void diverged(int64_t step, const std::string& what) const;
   void add_layer_statistics(nlohmann::ordered_json& line);
   void save(int64_t step);
   void summarise();
@@ -153,10 +156,7 @@ void Run::step(int64_t step) {
   model_.record_max_logits(log_now);
   const double loss = micro_batches();
   const double norm = optimizer_.gradient_norm();
-  if (!std::isfinite(loss) || !std::isfinite(norm))
-    fail("[train] the loss is not a number at step {} (loss {}, gradient norm {}); {}", step, loss, norm,
-         last_saved_ < 0 ? "there is no checkpoint yet: try a lower --lr or a longer --warmup"
-                         : fmt::format("the checkpoint of step {} is untouched: try a lower --lr", last_saved_));
+  if (!std::isfinite(loss) || !std::isfinite(norm)) diverged(step, fmt::format("loss {}, gradient norm {}", loss, norm));
   const double lr = options_.schedule.at(step);
   optimizer_.update(step, lr, norm);
   const double seconds = now_seconds() - began;
@@ -171,6 +171,11 @@ void Run::step(int64_t step) {
   progress_->update(step, fmt::format("loss {:.3f}  {:.0f} tokens/s  {:.0f} % of GEMM peak{}", loss, rate,
                                       100 * share_of_peak(rate),
                                       result_.val_loss > 0 ? fmt::format("  val {:.3f}", result_.val_loss) : ""));
+}
+
+void Run::diverged(int64_t step, const std::string& what) const {
+  fail("[train] the loss is not a number at step {} ({}); {}: try a lower --lr or a longer --warmup", step, what,
+       last_saved_ < 0 ? "there is no checkpoint yet" : fmt::format("the checkpoint of step {} is untouched", last_saved_));
 }
 
 void Run::add_layer_statistics(nlohmann::ordered_json& line) {
@@ -212,6 +217,7 @@ bool Run::validate(int64_t step) {
   model_.record_max_logits(false);
   const Validation v = validate_loss(model_, corpus_.held_out, corpus_.tokenizer, options_.batch, options_.context,
                                      options_.validation_tokens);
+  if (!std::isfinite(v.loss)) diverged(step, fmt::format("validation loss {}", v.loss));
   result_.val_loss = v.loss;
   result_.val_bits_per_byte = v.bits_per_byte;
   result_.val_curve.push_back({step, v.loss});
@@ -226,6 +232,8 @@ bool Run::validate(int64_t step) {
 }
 
 void Run::save(int64_t step) {
+  // A finite gradient can still make an infinite weight; such weights must not push good ones out.
+  if (!std::isfinite(device_.sum_of_squares(weights_.flat()))) diverged(step, "infinite weights");
   Json state = {{"step", step},
                 {"loader_position", loader_.position()},
                 {"best_step", best_step_},
@@ -262,19 +270,37 @@ void Run::finish() {
   if (!result_.interrupted) save_model(options_.out, config, weights_, corpus_.tokenizer);
 }
 
+// --out must be new, or the folder of the run that goes on.
+void Run::refuse_other_work() const {
+  const bool checkpoints = !checkpoint_steps(options_.out).empty();
+  if (checkpoints && !options_.resume)
+    bad_input("[train] {} holds checkpoints of a run already; give --resume to go on with it, or another --out",
+              options_.out.string());
+  if (!checkpoints && fs::exists(options_.out / "model.safetensors"))
+    bad_input("[train] {} holds a model but no checkpoint to go on from; give another --out", options_.out.string());
+}
+
+// True when the model in --out is the last checkpoint's: config.json is written last, but a run that was given more
+// steps has an older one there.
+bool Run::model_written() const {
+  const fs::path model = options_.out / "model.safetensors";
+  if (!fs::exists(options_.out / "config.json") || !fs::exists(model)) return false;
+  return checksum(MappedFile(model).bytes()) ==
+         checksum(MappedFile(options_.out / ("step-" + std::to_string(done_)) / "model.safetensors").bytes());
+}
+
 TrainResult Run::go() {
   const double began = now_seconds();
+  refuse_other_work();
   make_folder(options_.out);
   start();
   const bool resumed = options_.resume && resume();
-  if (!options_.resume && !checkpoint_steps(options_.out).empty())
-    bad_input("[train] {} holds checkpoints of a run already; give --resume to go on with it, or another --out",
-              options_.out.string());
-  if (resumed && done_ >= options_.steps && fs::exists(options_.out / "config.json")) {
+  if (resumed && done_ >= options_.steps && model_written()) {
     result_.already_done = true;
     summarise();
     return result_;
   }
+  if (options_.resume) prune_checkpoints(options_.out, options_.keep_last, options_.keep_best ? best_step_ : -1);  // what a kill left behind
   if (options_.gemm_peak <= 0) options_.gemm_peak = gemm_peak(device_);
   flops_per_token_ = capacity_of(config_, "", {.context = options_.context}).flops_per_token_train;
   log_.emplace(options_.out / "log.jsonl", resumed ? done_ : -1);
@@ -306,6 +332,10 @@ TrainResult train(Device& device, const ModelConfig& config, const Corpus& corpu
   if (options.steps < 1 || options.batch < 1 || options.accumulate < 1 || options.context < 1)
     bad_input("[train] steps, batch, accumulate and context must be positive, got {}, {}, {}, {}", options.steps,
               options.batch, options.accumulate, options.context);
+  constexpr int64_t kMost = int64_t{1} << 31;  // rows of a step; their indices are 32-bit
+  if (options.batch > kMost / options.context || options.accumulate > kMost / (options.batch * options.context))
+    bad_input("[train] batch, accumulate and context, got {}, {}, {}, expected at most 2^31 tokens a step", options.batch,
+              options.accumulate, options.context);
   return Run(device, config, corpus, options).go();
 }
 

@@ -35,7 +35,7 @@ def our_logits(program, folder, ids):
         output = Path(scratch) / "logits.npy"
         command = [program, "generate", folder, "--ids", ",".join(map(str, ids)), "-n", "0", "--logits", str(output)]
         command += ["--precision", "f32", "--kv", "f32"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode != 0 or not output.exists():
             sys.exit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stderr.strip()}")
         return np.load(output).astype(np.float64)

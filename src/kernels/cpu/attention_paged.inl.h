@@ -167,7 +167,8 @@ inline void softmax_columns(const PagedScratch& s, int64_t count, int64_t lanes)
   }
 }
 
-// The product with V walks it by columns, which the CPU's own prefetcher does not foresee: 1.4 × slower without this.
+// The product with V walks it by columns, which the CPU's own prefetcher does not foresee: 1.15 × on 16 KV heads of
+// 64 numbers, 1.05 × on one of 256.
 inline void prefetch(const std::byte* data, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(data + i);
 }
@@ -189,7 +190,7 @@ inline void paged_tile(const PagedPiece& piece, const PagedScratch& s, int64_t r
   if (piece.args->key_cos.data != nullptr) keys = rotated_keys(piece, keys, first, count, s.key_pad, s.keys);
   for (int64_t j = 0; j < count; j += kTileRows) {
     const int64_t m = min_of(kTileRows, count - j), value_bytes = value_stored * bytes;
-    if (false) prefetch(value_data + j * value_bytes, m * value_bytes);
+    if (!spec.value_in_key) prefetch(value_data + j * value_bytes, m * value_bytes);
     strip(m, lanes, spec.key_dim, keys.data + j * keys.stride, keys.stride, 1, s.queries, lanes, s.logits + j * lanes,
           lanes, false);
   }

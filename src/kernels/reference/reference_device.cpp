@@ -38,12 +38,12 @@ class ReferenceDevice : public Device {
   void release(std::byte* memory) override { std::free(memory); }
   void upload(Tensor dst, const void* src) override {
     const size_t row = static_cast<size_t>(dst.cols) * size_of(dst.type);
-    for (int64_t r = 0; r < dst.rows; ++r)
+    for (int64_t r = 0; row > 0 && r < dst.rows; ++r)
       std::memcpy(dst.slice_rows(r, 1).data, static_cast<const std::byte*>(src) + r * row, row);
   }
   void download(void* dst, Tensor src) override {
     const size_t row = static_cast<size_t>(src.cols) * size_of(src.type);
-    for (int64_t r = 0; r < src.rows; ++r)
+    for (int64_t r = 0; row > 0 && r < src.rows; ++r)
       std::memcpy(static_cast<std::byte*>(dst) + r * row, src.slice_rows(r, 1).data, row);
   }
   void convert(Tensor dst, Tensor src) override { reference::convert(dst, src); }

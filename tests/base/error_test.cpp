@@ -1,0 +1,26 @@
+#include "base/error.h"
+
+#include <gtest/gtest.h>
+
+namespace mfa {
+namespace {
+
+TEST(Error, CarriesItsExitStatusAndMessage) {
+  try {
+    bad_input("[where] what, got {}, expected {}", 3, "four");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_status(), 2);
+    EXPECT_STREQ(error.what(), "[where] what, got 3, expected four");
+  }
+  try {
+    fail("[disk] {} is full", "here");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_status(), 1);
+    EXPECT_STREQ(error.what(), "[disk] here is full");
+  }
+}
+
+}  // namespace
+}  // namespace mfa
