@@ -87,7 +87,7 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
   add(make_info_command(), "info", "What is in a model, or what this machine gives",
       "Examples:\n  mfa info model/\n  mfa info --cpu\n");
   add(make_bench_command(), "bench", "Speed, measured against the machine's own limits",
-      "Examples:\n  mfa bench train --size 14m --attention mfa\n");
+      "Examples:\n  mfa bench train --size 14m --attention mfa\n  mfa bench attention --heads 64 --context 32768 --plot roofline.svg --sweep\n");
   add(make_tokenizer_command(), "tokenizer", "Train, encode, decode",
       "Examples:\n  mfa tokenizer train --data corpus/ --vocab 8192 --out tok\n  mfa tokenizer encode model -p 'Hello'\n"
       "  mfa tokenizer decode model 12 7 99\n");

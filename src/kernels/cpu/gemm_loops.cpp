@@ -1,5 +1,5 @@
 // The training product without a library, for builds that a sanitizer must see through: our register tile over packed
-// blocks of B. About half as fast as oneDNN.
+// blocks of B.
 #include <algorithm>
 #include <functional>
 

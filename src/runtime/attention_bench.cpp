@@ -1,0 +1,215 @@
+#include "runtime/attention_bench.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/arena.h"
+#include "base/progress.h"
+#include "base/random.h"
+#include "model/position.h"
+#include "model/parameter_store.h"
+
+namespace mfa {
+namespace {
+
+constexpr int64_t kRotatedBytes = int64_t{4} * (32 << 20);  // four times the 32 MiB that these machines have
+
+void fill_normal(Device& device, Tensor x, uint64_t seed) {
+  Random random(seed);
+  std::vector<double> values(static_cast<size_t>(x.size()));
+  for (double& v : values) v = random.normal();
+  upload_numbers(device, x, values);
+}
+
+// Median seconds of call(0), call(1), …, after one turn over all `copies`.
+template <class Call>
+double median_seconds(int64_t copies, double budget, const Call& call) {
+  std::vector<double> seconds;
+  call(0);
+  const double until = now_seconds() + budget;
+  for (int64_t i = 1; seconds.size() < 5 || now_seconds() < until; ++i) {
+    const double began = now_seconds();
+    call(i % copies);
+    seconds.push_back(now_seconds() - began);
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2), seconds.end());
+  return seconds[seconds.size() / 2];
+}
+
+// Page pools full of random keys and values, and the rotation tables of key reuse.
+class DecodeBench {
+ public:
+  DecodeBench(Device& device, const AttentionBenchShape& s) : device_(device), shape_(s) {
+    const KvPoolSpec spec{.kv_heads = s.kv_heads, .key_dim = s.head_dim, .value_dim = s.head_dim, .value_in_key = s.key_reuse,
+                          .page_tokens = 64, .pages = (s.context + 63) / 64, .type = s.kv_type};
+    const int64_t bytes = spec.bytes_per_token() * s.context;
+    pages_.resize(static_cast<size_t>(spec.pages));
+    std::iota(pages_.begin(), pages_.end(), 0);
+    const RopeTable table = rope_table({}, s.head_dim, s.context);
+    Arena planned;
+    plan(planned);
+    memory_ = DeviceMemory(device, planned.bytes() + 64);
+    Arena arena(memory_.data(), planned.bytes());
+    plan(arena);
+    fill_normal(device, q_, 1);
+    upload_numbers(device, cos_, table.cos);
+    upload_numbers(device, sin_, table.sin);
+    for (int64_t i = 0; i < (kRotatedBytes + bytes - 1) / bytes + 1; ++i) {
+      pools_.push_back(device.make_kv_pool(spec));
+      fill(*pools_.back());
+    }
+  }
+
+  double seconds(double budget) {
+    return median_seconds(static_cast<int64_t>(pools_.size()), budget, [&](int64_t i) {
+      const PagedSequence sequence{pages_, 0, 1, shape_.context - 1};
+      PagedAttentionArgs args;
+      args.pool = pools_[static_cast<size_t>(i)].get();
+      args.q = q_;
+      args.out = out_;
+      args.n_heads = shape_.heads;
+      args.scale = 1 / std::sqrt(static_cast<double>(shape_.head_dim));
+      if (shape_.key_reuse) {
+        args.key_cos = cos_;
+        args.key_sin = sin_;
+      }
+      args.sequences = {&sequence, 1};
+      device_.attention_paged(args);
+    });
+  }
+
+ private:
+  static constexpr int64_t kFill = 1024;  // tokens appended at a time
+
+  void plan(Arena& arena) {
+    const DType real = device_.real();
+    const int64_t dim = shape_.head_dim;
+    q_ = arena.tensor("q", real, 1, shape_.heads * dim);
+    out_ = arena.tensor("out", real, 1, shape_.heads * dim);
+    k_ = arena.tensor("k", real, kFill, shape_.kv_heads * dim);
+    v_ = arena.tensor("v", real, kFill, shape_.kv_heads * dim);
+    cos_ = arena.tensor("cos", real, shape_.context, dim / 2);
+    sin_ = arena.tensor("sin", real, shape_.context, dim / 2);
+  }
+
+  void fill(KvPool& pool) {
+    if (pools_.size() == 1) {
+      fill_normal(device_, k_, 2);
+      fill_normal(device_, v_, 3);
+    }
+    for (int64_t begin = 0; begin < shape_.context; begin += kFill) {
+      const int64_t n = std::min(kFill, shape_.context - begin);
+      std::vector<int64_t> slots(static_cast<size_t>(n));
+      std::iota(slots.begin(), slots.end(), begin);
+      device_.kv_append(pool, k_.slice_rows(0, n), shape_.key_reuse ? Tensor{} : v_.slice_rows(0, n), slots);
+    }
+  }
+
+  Device& device_;
+  AttentionBenchShape shape_;
+  std::vector<int32_t> pages_;
+  std::vector<std::unique_ptr<KvPool>> pools_;
+  DeviceMemory memory_;
+  Tensor q_, out_, k_, v_, cos_, sin_;
+};
+
+// Whole sequences, forward or forward and backward.
+class SequenceBench {
+ public:
+  SequenceBench(Device& device, const AttentionBenchShape& s) : device_(device), backward_(s.phase == BenchPhase::train) {
+    attention_ = {.sequences = 1, .tokens = s.context, .n_heads = s.heads, .kv_heads = s.kv_heads, .key_dim = s.head_dim,
+                  .value_dim = s.head_dim, .window = 0, .scale = 1 / std::sqrt(static_cast<double>(s.head_dim))};
+    const int64_t bytes = 4 * s.context * s.head_dim * (s.heads + s.kv_heads) * (backward_ ? 4 : 2);
+    copies_ = std::max<int64_t>(2, kRotatedBytes / bytes + 1);
+    Arena planned;
+    plan(planned);
+    memory_ = DeviceMemory(device, planned.bytes() + 64);
+    Arena arena(memory_.data(), planned.bytes());
+    plan(arena);
+    for (Operands& o : operands_)
+      for (const Tensor& x : {o.q, o.k, o.v, o.dout})
+        if (x) fill_normal(device, x, 5);
+  }
+
+  double seconds(double budget) {
+    return median_seconds(copies_, budget, [&](int64_t i) {
+      const Operands& o = operands_[static_cast<size_t>(i)];
+      AttentionArgs forward;
+      forward.shape = attention_;
+      forward.q = o.q, forward.k = o.k, forward.v = o.v, forward.out = o.out, forward.lse = o.lse, forward.scratch = scratch_;
+      device_.attention_forward(forward);
+      if (backward_)
+        device_.attention_backward({.forward = forward, .dout = o.dout, .dq = o.dq, .dk = o.dk, .dv = o.dv});
+    });
+  }
+
+ private:
+  struct Operands {
+    Tensor q, k, v, out, lse, dout, dq, dk, dv;
+  };
+
+  void plan(Arena& arena) {
+    const DType real = device_.real();
+    const int64_t rows = attention_.tokens, q_cols = attention_.n_heads * attention_.key_dim,
+                  kv_cols = attention_.kv_heads * attention_.key_dim;
+    scratch_ = arena.tensor("scratch", DType::u8, 1, static_cast<int64_t>(device_.attention_scratch(attention_)));
+    operands_.assign(static_cast<size_t>(copies_), {});
+    for (Operands& o : operands_) {
+      o.q = arena.tensor("q", real, rows, q_cols);
+      o.k = arena.tensor("k", real, rows, kv_cols);
+      o.v = arena.tensor("v", real, rows, kv_cols);
+      o.out = arena.tensor("out", real, rows, q_cols);
+      o.lse = arena.tensor("lse", real, rows, attention_.n_heads);
+      if (!backward_) continue;
+      o.dout = arena.tensor("dout", real, rows, q_cols);
+      o.dq = arena.tensor("dq", real, rows, q_cols);
+      o.dk = arena.tensor("dk", real, rows, kv_cols);
+      o.dv = arena.tensor("dv", real, rows, kv_cols);
+    }
+  }
+
+  Device& device_;
+  bool backward_;
+  AttentionShape attention_;
+  int64_t copies_ = 1;
+  DeviceMemory memory_;
+  std::vector<Operands> operands_;
+  Tensor scratch_;
+};
+
+}  // namespace
+
+AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& s, double seconds) {
+  AttentionBenchRow row;
+  row.shape = s;
+  const auto heads = static_cast<double>(s.heads), T = static_cast<double>(s.context), C = static_cast<double>(s.head_dim);
+  const auto kv_heads = static_cast<double>(s.kv_heads);
+  if (s.phase == BenchPhase::decode) {
+    row.seconds = DecodeBench(device, s).seconds(seconds);
+    row.flops = 4 * heads * T * C;
+    row.bytes = kv_heads * T * C * (s.key_reuse ? 1 : 2) * static_cast<double>(size_of(s.kv_type));
+    row.tokens = 1;
+    return row;
+  }
+  const bool train = s.phase == BenchPhase::train;
+  row.seconds = SequenceBench(device, s).seconds(seconds);
+  row.flops = 2 * heads * T * T * C * (train ? 3.5 : 1);
+  row.bytes = 4 * T * C * (2 * heads + 2 * kv_heads) * (train ? 3 : 1);
+  row.tokens = T;
+  return row;
+}
+
+std::string describe(const AttentionBenchShape& s) {
+  constexpr std::array<std::string_view, 3> phases = {"decode", "prefill", "train"};
+  return fmt::format("{} {} heads x {}, {} KV head{}, context {}{}", phases[static_cast<size_t>(s.phase)], s.heads, s.head_dim,
+                     s.kv_heads, s.kv_heads == 1 ? "" : "s", s.context,
+                     s.phase == BenchPhase::decode ? fmt::format(", {} KV{}", name_of(s.kv_type), s.key_reuse ? ", key reuse" : "") : "");
+}
+
+}  // namespace mfa

@@ -1,0 +1,34 @@
+// The speed of one attention layer, on operands that no cache holds.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+
+#include "kernels/device.h"
+
+namespace mfa {
+
+enum class BenchPhase { decode, prefill, train };
+
+struct AttentionBenchShape {
+  int64_t heads = 16, kv_heads = 1, head_dim = 256, context = 8192;
+  DType kv_type = DType::bf16;
+  bool key_reuse = false;   // MFA-KR: values are the unrotated keys, which are rotated as they are read
+  BenchPhase phase = BenchPhase::decode;
+};
+
+struct AttentionBenchRow {
+  AttentionBenchShape shape;
+  double seconds = 0;  // median of one call: one token (decode) or one sequence (prefill, train), one layer
+  double flops = 0;    // decode 4·heads·T·C; causal forward 2·heads·T²·C; with backward 3.5 × that
+  double bytes = 0;    // K and V once (prefill and train: q, k, v, out and their gradients once)
+  double tokens = 0;   // that one call computes
+};
+
+// Operands rotate over buffers of at least four times the last-level cache. About `seconds` of measuring.
+AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& shape, double seconds = 1);
+
+std::string describe(const AttentionBenchShape& shape);
+
+}  // namespace mfa
