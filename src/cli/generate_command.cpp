@@ -28,7 +28,7 @@ class GenerateCommand : public Command {
     app->add_option("--top-k", sampler_.top_k, "Only the k likeliest (0: all)")->capture_default_str();
     app->add_option("--top-p", sampler_.top_p, "The smallest set whose probability reaches p")->capture_default_str();
     app->add_option("--min-p", sampler_.min_p, "At least this share of the likeliest one's probability")->capture_default_str();
-    app->add_option("--seed", sampler_.seed, "Of the random choice")->capture_default_str();
+    app->add_option("--seed", sampler_.seed, "Of the random choice")->check(CLI::NonNegativeNumber)->capture_default_str();
     app->add_flag("--ignore-eos", ignore_eos_, "Go on after the end-of-text token");
     app->add_option("--logits", logits_file_, "Write the prompt's logits [tokens, vocab] as .npy")->type_name("FILE");
   }
@@ -43,8 +43,6 @@ class GenerateCommand : public Command {
     const auto length = static_cast<int64_t>(prompt.size());
     if (length > config.context)
       bad_input("[generate] the prompt is longer than the model's context, got {} tokens, expected at most {}", length, config.context);
-    if (length + new_tokens_ > config.context)
-      warn(fmt::format("the model was made for {} tokens; text beyond them may be poor", config.context));
     inference_.session.positions = std::max<int64_t>(config.context, static_cast<int64_t>(prompt.size()) + new_tokens_);
     ModelSession session = open_model(*device, inference_.model, inference_.session);
     KvCache cache(*device, config, session.kv_type, static_cast<int64_t>(prompt.size()) + new_tokens_);
@@ -52,6 +50,8 @@ class GenerateCommand : public Command {
     TextStream out(tokenizer);
     if (stream) out.print(ids_.empty() ? prompt_ : tokenizer.decode(prompt));
     Sampler sampler(sampler_);
+    if (length + new_tokens_ > config.context)
+      note(fmt::format("[generate] the model was made for {} tokens; text beyond them may be poor", config.context));
     GenerateOptions options{.new_tokens = new_tokens_,
                             .eos = ignore_eos_ ? -1 : static_cast<int32_t>(config.eos),
                             .keep_prompt_logits = !logits_file_.empty(),

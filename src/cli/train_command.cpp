@@ -23,7 +23,7 @@ class TrainCommand : public Command {
     app->add_option("--init", init_from_, "Start from this model's weights, spec and tokenizer")->type_name("MODEL")->group("Model");
     model_.add_to(*app);
     train_.add_to(*app);
-    app->add_option("--seed", train_.options.seed, "Of the weights and the data order")->capture_default_str()->group("Training");
+    app->add_option("--seed", train_.options.seed, "Of the weights and the data order")->check(CLI::NonNegativeNumber)->capture_default_str()->group("Training");
     app->add_option("--checkpoint-every", train_.options.checkpoint_every, "Steps between checkpoints (0: best and last only)")->check(CLI::Range(int64_t{0}, int64_t{1} << 40))->capture_default_str()->group("Output");
     app->add_flag("--resume", train_.options.resume, "Go on from the last checkpoint in --out, bit for bit")->group("Output");
   }

@@ -22,7 +22,13 @@ WORDS = ("the a of and to in was river stone house light dark wind water green s
 
 # A model that trains twenty steps in well under a second. The team has one thread: work this small gains nothing from
 # more, and on a busy machine waits for them. The machine's peak is given, since measuring it takes longer than training.
-TINY = ("--width 32 --layers 2 --vocab 300 --context 32 --batch 4 --threads 1 --gemm-peak 100 --quiet").split()
+SHAPE = {"--width": 32, "--layers": 2, "--vocab": 300, "--context": 32, "--batch": 4, "--threads": 1, "--gemm-peak": 100}
+
+
+def tiny(*flags):
+    """The flags of a tiny run, without those of the shape that `flags` gives itself, and then `flags`."""
+    shape = [str(part) for flag, value in SHAPE.items() if flag not in flags for part in (flag, value)]
+    return [*shape, "--quiet", *map(str, flags)]
 
 
 def text(words, seed):
@@ -69,7 +75,7 @@ class ProgramTest(unittest.TestCase):
 
     @classmethod
     def train_arguments(cls, out, *more, data=None):
-        return ["train", "--data", data or cls.corpus, "--out", out, *TINY, *more]
+        return ["train", "--data", data or cls.corpus, "--out", out, *tiny(*more)]
 
     @classmethod
     def train(cls, out, *more, data=None):

@@ -5,7 +5,7 @@ import pathlib
 import unittest
 
 import program
-from program import TINY, ProgramTest
+from program import ProgramTest, tiny
 
 TRAIN = {"steps": int, "tokens": int, "train_loss": float, "val_loss": float, "val_bits_per_byte": float,
          "tokens_per_s": float, "gemm_share": float, "seconds": float}
@@ -54,8 +54,8 @@ class JsonKeys(ProgramTest):
         self.assertEqual(self.trained["tokens"], 12 * 4 * 32)
 
     def test_compare(self):
-        document = self.json("compare", "--data", self.corpus, "--out", self.folder / "c", *TINY, "--steps", 6, "--seeds", 2,
-                             "--variants", "mha,mfa-kr", "--decode-context", 64)
+        document = self.json("compare", "--data", self.corpus, "--out", self.folder / "c",
+                             *tiny("--steps", 6, "--seeds", 2, "--variants", "mha,mfa-kr", "--decode-context", 64))
         self.check_document(document, "compare", {"rows": list})
         self.assertEqual([row["attention"] for row in document["rows"]], ["mha", "mfa-kr"])
         for row in document["rows"]:

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import program
-from program import TIMEOUT_SECONDS, TINY, ProgramTest, hashes, text
+from program import TIMEOUT_SECONDS, ProgramTest, hashes, text, tiny
 
 STEPS = 12
 CHECKPOINT_FILES = ("model.safetensors", "optimizer.safetensors", "trainer.json", "MANIFEST")
@@ -163,7 +163,7 @@ class Interrupted(ResumeTest):
 
 
 class Compare(ResumeTest):
-    flags = (*TINY, "--steps", 8, "--seeds", 2, "--variants", "mha,mfa-kr", "--decode-context", 64)
+    flags = tiny("--steps", 8, "--seeds", 2, "--variants", "mha,mfa-kr", "--decode-context", 64)
 
     def arguments(self, out):
         return ["compare", "--data", self.corpus, "--out", out, *self.flags, "--json", out.parent / f"{out.name}.json"]
