@@ -20,7 +20,7 @@ add_library(mfa_flags INTERFACE)
 target_compile_options(mfa_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers
                                            -fno-math-errno -ffp-contract=off)
 # g++ 12 sees overflows inside std::string's own operator+ and insert that are not there (GCC bugs 105329, 105651).
-target_compile_options(mfa_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-stringop-overflow>)
+target_compile_options(mfa_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-stringop-overflow -Wno-array-bounds>)
 if(MFA_SANITIZE)
   add_compile_options(-fsanitize=${MFA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MFA_SANITIZE})

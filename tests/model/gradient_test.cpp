@@ -77,7 +77,9 @@ TEST(GateTest, AtZeroTheMixHasNoGradientAndTheGateHas) {
       EXPECT_EQ(norm(gradients.download_f64(spec)), 0.0) << spec.name;
       ++mixes;
     }
-    if (spec.name.ends_with("value_gate")) EXPECT_GT(norm(gradients.download_f64(spec)), 1e-6) << spec.name;
+    if (spec.name.ends_with("value_gate")) {
+      EXPECT_GT(norm(gradients.download_f64(spec)), 1e-6) << spec.name;
+    }
   }
   EXPECT_EQ(mixes, config.n_layers());
 }
