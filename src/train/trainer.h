@@ -29,7 +29,7 @@ struct TrainOptions {
   int64_t keep_last = 2;
   bool keep_best = true;
   int64_t validate_every = 0;                        // 0: ten times a run
-  int64_t validation_tokens = 1 << 17;               // at most so many held-out tokens
+  int64_t validation_tokens = 1 << 16;               // at most so many held-out tokens
   int64_t log_every = 10;
   bool resume = false;
   std::string title = "training";                    // of the progress bar
