@@ -103,7 +103,7 @@ class JsonKeys(ProgramTest):
 
     @unittest.skipUnless(program.FULL, "measures the machine: part of the full tests")
     def test_bench_train(self):
-        document = self.json("bench", "train", "--size", "14m", "--attention", "mfa", "--steps", 2)
+        document = self.json("bench", "train", "--size", "14m", "--attention", "mfa", "--steps", 1, "--threads", 1)
         self.check_document(document, "bench", {"machine": dict, "rows": list})
         self.check_types(document["machine"], MACHINE, "machine")
         self.check_types(document["rows"][0], BENCH_ROW, "rows[0]")
