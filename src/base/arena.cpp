@@ -1,8 +1,8 @@
 #include "base/arena.h"
 
 #include <algorithm>
-#include <stdexcept>
 #include <new>
+#include <stdexcept>
 
 namespace mfa {
 

@@ -13,13 +13,17 @@ enum class DType : uint8_t { f32, f64, bf16, f16, i32, i8, u8 };
 // Bytes of one number.
 constexpr size_t size_of(DType type) {
   switch (type) {
-    case DType::f64: return 8;
+    case DType::f64:
+      return 8;
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::bf16:
-    case DType::f16: return 2;
+    case DType::f16:
+      return 2;
     case DType::i8:
-    case DType::u8: return 1;
+    case DType::u8:
+      return 1;
   }
   return 0;
 }

@@ -30,8 +30,9 @@ class MappedFile {
 };
 
 // Writes to a temporary name beside `path`; commit() does fsync, rename, fsync of the folder. Without commit() the
-// temporary file is removed and `path` is as it was. Throws Failure, naming the file, when the disk refuses, and BadInput
-// when `path` cannot be such a file: its folder is missing, or it is a folder or a device (a rename would replace that).
+// temporary file is removed and `path` is as it was. Throws Failure, naming the file, when the disk refuses, and
+// BadInput when `path` cannot be such a file: its folder is missing, or it is a folder or a device (a rename would
+// replace that).
 class AtomicFile {
  public:
   explicit AtomicFile(const fs::path& path);

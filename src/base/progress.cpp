@@ -24,7 +24,8 @@ void print_line(std::string_view line) {
 
 std::string duration(double seconds) {
   const auto s = static_cast<int64_t>(std::max(0.0, seconds) + 0.5);
-  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
+                  : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
 }  // namespace
@@ -56,7 +57,11 @@ double now_seconds() {
 }
 
 Progress::Progress(std::string title, int64_t total, int64_t done)
-    : title_(std::move(title)), total_(std::max<int64_t>(total, 1)), start_(done), done_(done), began_(now_seconds()),
+    : title_(std::move(title)),
+      total_(std::max<int64_t>(total, 1)),
+      start_(done),
+      done_(done),
+      began_(now_seconds()),
       terminal_(::isatty(STDERR_FILENO) != 0) {}
 
 Progress::~Progress() {

@@ -11,10 +11,10 @@ namespace mfa {
 void set_quiet(bool quiet);
 bool quiet();
 
-void note(std::string_view line);           // to stderr, unless quiet
-void warn(std::string_view line);           // to stderr, always, with "warning: " before it
-void print_error(std::string_view line);    // to stderr, always, with "error: " before it
-void warn_once(std::string_view line);      // each text once a process: for slow paths that apply
+void note(std::string_view line);         // to stderr, unless quiet
+void warn(std::string_view line);         // to stderr, always, with "warning: " before it
+void print_error(std::string_view line);  // to stderr, always, with "error: " before it
+void warn_once(std::string_view line);    // each text once a process: for slow paths that apply
 
 // On a terminal: one line, redrawn at most ten times a second: title, bar, percent, ETA, text. Elsewhere: a plain
 // line every ten seconds, so that a log stays readable. Not thread-safe: one thread draws.

@@ -42,7 +42,8 @@ class BenchCommand : public Command {
     app->require_subcommand(1);
     train_ = app->add_subcommand("train", "One whole training step: forward, backward, clip, AdamW");
     train_->add_option("--size", size_, "14m or 100m")->capture_default_str();
-    train_->add_option("--attention", attention_, "Preset; all but mha matched to its parameters")->capture_default_str();
+    train_->add_option("--attention", attention_, "Preset; all but mha matched to its parameters")
+        ->capture_default_str();
     train_->add_option("--precision", precision_, "auto, bf16 or f32")->capture_default_str();
     train_->add_option("--steps", steps_, "Steps to time")->check(CLI::Range(1, 1000))->capture_default_str();
     layer_ = app->add_subcommand("attention", "One attention layer: decoding over the cache, a prompt, or training");
@@ -60,7 +61,8 @@ class BenchCommand : public Command {
     layer_->add_option("--plot", plot_, "Write a roofline plot of all rows")->type_name("FILE.svg");
     for (CLI::App* sub : {train_, layer_}) {
       sub->add_option("--threads", globals.threads, "Threads")->check(CLI::Range(1, 4096));
-      sub->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")->type_name("FILE");
+      sub->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")
+          ->type_name("FILE");
       sub->add_flag("--quiet", globals.quiet, "No progress bars and no notes");
     }
   }
@@ -79,8 +81,9 @@ class BenchCommand : public Command {
   }
 
   static std::string machine_line(const MachineLimits& m) {
-    return fmt::format("{} ({}), {} threads: reads {:.1f} GB/s, products {:.0f} GFLOP/s f32, {:.0f} bf16, {:.0f} GOP/s int8\n", m.cpu,
-                       m.cpu_path, m.threads, m.read_gb_per_s, m.gemm_f32_gflop_per_s, m.gemm_bf16_gflop_per_s, m.gemm_int8_gop_per_s);
+    return fmt::format(
+        "{} ({}), {} threads: reads {:.1f} GB/s, products {:.0f} GFLOP/s f32, {:.0f} bf16, {:.0f} GOP/s int8\n", m.cpu,
+        m.cpu_path, m.threads, m.read_gb_per_s, m.gemm_f32_gflop_per_s, m.gemm_bf16_gflop_per_s, m.gemm_int8_gop_per_s);
   }
 
   void run_train() {
@@ -90,30 +93,38 @@ class BenchCommand : public Command {
     const MachineLimits machine = measure_machine();
     const TrainBenchRow row = bench_train_step(*device, config, shape.batch, shape.context, steps_);
     const AttentionSpec& a = config.layers[0].attention;
-    const Measured m{"train",
-                     fmt::format("{} {} {}: width {}, {} layers, {} heads x {}, FFN {}, context {}, batch {}, vocabulary {}", size_,
-                                 attention_, name_of(device->precision()), shape.width, shape.layers, a.n_heads, a.head_dim,
-                                 config.layers[0].ffn, shape.context, shape.batch, shape.vocab),
-                     row.seconds, row.flops, row.bytes, row.tokens_per_s * row.seconds, peak_of(machine, device->precision()),
-                     machine.read_gb_per_s};
+    const Measured m{
+        "train",
+        fmt::format("{} {} {}: width {}, {} layers, {} heads x {}, FFN {}, context {}, batch {}, vocabulary {}", size_,
+                    attention_, name_of(device->precision()), shape.width, shape.layers, a.n_heads, a.head_dim,
+                    config.layers[0].ffn, shape.context, shape.batch, shape.vocab),
+        row.seconds,
+        row.flops,
+        row.bytes,
+        row.tokens_per_s * row.seconds,
+        peak_of(machine, device->precision()),
+        machine.read_gb_per_s};
     nlohmann::ordered_json json = m.json();
     json["parameters"] = row.parameters;
     json["activation_bytes"] = row.activation_bytes;
     finish({{"machine", machine_json(machine)}, {"rows", nlohmann::ordered_json::array({json})}},
-           machine_line(machine) +
-               fmt::format("{} {}: {:.2f} M parameters, {:.3f} s a step, {:.0f} tokens/s, {:.0f} GFLOP/s = {:.1f} % of the GEMM peak\n",
-                           size_, attention_, static_cast<double>(row.parameters) * 1e-6, row.seconds, row.tokens_per_s, m.gflops(),
-                           100 * m.gflops() / m.peak));
+           machine_line(machine) + fmt::format("{} {}: {:.2f} M parameters, {:.3f} s a step, {:.0f} tokens/s, {:.0f} "
+                                               "GFLOP/s = {:.1f} % of the GEMM peak\n",
+                                               size_, attention_, static_cast<double>(row.parameters) * 1e-6,
+                                               row.seconds, row.tokens_per_s, m.gflops(), 100 * m.gflops() / m.peak));
   }
 
   std::vector<AttentionBenchShape> shapes() {
     shape_.kv_type = parse_kv(kv_, DType::bf16);
-    if (reuse_ != "mfa" && reuse_ != "mfa-kr") bad_input("[bench] unknown attention, got {}, expected mfa or mfa-kr", reuse_);
+    if (reuse_ != "mfa" && reuse_ != "mfa-kr")
+      bad_input("[bench] unknown attention, got {}, expected mfa or mfa-kr", reuse_);
     shape_.key_reuse = reuse_ == "mfa-kr";
-    shape_.phase = phase_ == "decode"    ? BenchPhase::decode
-                   : phase_ == "prefill" ? BenchPhase::prefill
-                   : phase_ == "train"   ? BenchPhase::train
-                                         : throw BadInput(fmt::format("[bench] unknown phase, got {}, expected decode, prefill or train", phase_));
+    shape_.phase =
+        phase_ == "decode"    ? BenchPhase::decode
+        : phase_ == "prefill" ? BenchPhase::prefill
+        : phase_ == "train"
+            ? BenchPhase::train
+            : throw BadInput(fmt::format("[bench] unknown phase, got {}, expected decode, prefill or train", phase_));
     if (shape_.heads % shape_.kv_heads != 0)
       bad_input("[bench] heads must be a multiple of the KV heads, got {} and {}", shape_.heads, shape_.kv_heads);
     std::vector<AttentionBenchShape> all = {shape_};
@@ -140,7 +151,8 @@ class BenchCommand : public Command {
     Progress progress("bench attention", static_cast<int64_t>(all.size()));
     for (const AttentionBenchShape& shape : all) {
       const AttentionBenchRow row = bench_attention(*device, shape);
-      rows.push_back({phase_, describe(shape), row.seconds, row.flops, row.bytes, row.tokens, machine.native_gflop_per_s(), machine.read_gb_per_s});
+      rows.push_back({phase_, describe(shape), row.seconds, row.flops, row.bytes, row.tokens,
+                      machine.native_gflop_per_s(), machine.read_gb_per_s});
       progress.update(static_cast<int64_t>(rows.size()));
     }
     TextTable table;
@@ -151,7 +163,8 @@ class BenchCommand : public Command {
       json.push_back(m.json());
       table.add_row({m.shape, fmt::format("{:.3f}", m.seconds * 1e3), fmt::format("{:.1f}", m.bytes / m.seconds * 1e-9),
                      fmt::format("{:.1f}", m.gflops()), fmt::format("{:.1f}", m.intensity()),
-                     fmt::format("{:.0f} %", 100 * m.gflops() / m.roof()), fmt::format("{:.2f}", m.roof() / m.gflops())});
+                     fmt::format("{:.0f} %", 100 * m.gflops() / m.roof()),
+                     fmt::format("{:.2f}", m.roof() / m.gflops())});
     }
     if (!plot_.empty()) write_file(plot_, roofline(rows, machine));
     finish({{"machine", machine_json(machine)}, {"rows", json}}, machine_line(machine) + table.render());
@@ -161,18 +174,24 @@ class BenchCommand : public Command {
     std::vector<PlotSeries> series(2);
     series[0].name = "roofline";
     for (double intensity = 0.25; intensity <= 4096; intensity *= 1.25)
-      series[0].points.push_back({intensity, std::min(machine.native_gflop_per_s(), machine.read_gb_per_s * intensity)});
+      series[0].points.push_back(
+          {intensity, std::min(machine.native_gflop_per_s(), machine.read_gb_per_s * intensity)});
     series[1].name = "measured";
     series[1].color = 1;
     std::vector<Measured> sorted = rows;
-    std::sort(sorted.begin(), sorted.end(), [](const Measured& a, const Measured& b) { return a.intensity() < b.intensity(); });
+    std::sort(sorted.begin(), sorted.end(),
+              [](const Measured& a, const Measured& b) { return a.intensity() < b.intensity(); });
     for (const Measured& m : sorted) series[1].points.push_back({m.intensity(), m.gflops()});
-    return line_chart(series, {.title = "Attention under the roofline: " + machine.cpu, .x_label = "FLOP per byte of K and V",
-                               .y_label = "GFLOP/s", .log_x = true, .log_y = true});
+    return line_chart(series, {.title = "Attention under the roofline: " + machine.cpu,
+                               .x_label = "FLOP per byte of K and V",
+                               .y_label = "GFLOP/s",
+                               .log_x = true,
+                               .log_y = true});
   }
 
   CLI::App *train_ = nullptr, *layer_ = nullptr;
-  std::string size_ = "14m", attention_ = "mha", precision_ = "auto", kv_ = "bf16", reuse_ = "mfa", phase_ = "decode", plot_;
+  std::string size_ = "14m", attention_ = "mha", precision_ = "auto", kv_ = "bf16", reuse_ = "mfa", phase_ = "decode",
+              plot_;
   AttentionBenchShape shape_;
   int steps_ = 5;
   bool sweep_ = false;

@@ -14,7 +14,9 @@ namespace {
 class CapacityCommand : public Command {
  public:
   void add_flags() override {
-    app->add_option("what", what_, "Model folders, config.json files, presets, or paper-1b, paper-7b")->required()->type_name("MODEL|CONFIG|PRESET...");
+    app->add_option("what", what_, "Model folders, config.json files, presets, or paper-1b, paper-7b")
+        ->required()
+        ->type_name("MODEL|CONFIG|PRESET...");
     app->add_option("--kv", kv_, "Type of the cache: bf16 or f32")->capture_default_str();
     model_.add_to(*app);
   }
@@ -30,10 +32,12 @@ class CapacityCommand : public Command {
 
  private:
   void add_rows(const std::string& what, DType kv_type, std::vector<CapacityRow>& rows) {
-    const CapacityOptions options{.context = app->count("--context") > 0 ? model_.shape.context : 0, .kv_type = kv_type};
+    const CapacityOptions options{.context = app->count("--context") > 0 ? model_.shape.context : 0,
+                                  .kv_type = kv_type};
     if (what == "paper-1b" || what == "paper-7b") {
       constexpr std::string_view variants[] = {"mha", "mqa", "gqa", "mla", "mfa", "mfa-kr"};
-      for (CapacityRow& row : capacity_of_variants(variants, paper_shape(what), what, options)) rows.push_back(std::move(row));
+      for (CapacityRow& row : capacity_of_variants(variants, paper_shape(what), what, options))
+        rows.push_back(std::move(row));
       return;
     }
     const std::span<const std::string_view> presets = preset_names();
@@ -46,7 +50,8 @@ class CapacityCommand : public Command {
 
   static ModelConfig read_config(const std::string& what) {
     if (fs::path(what).extension() != ".json") {
-      if (!fs::exists(what)) bad_input("[capacity] {} is no model, config or preset; presets are {}", what, fmt::join(preset_names(), ", "));
+      if (!fs::exists(what))
+        bad_input("[capacity] {} is no model, config or preset; presets are {}", what, fmt::join(preset_names(), ", "));
       return load_config(what);
     }
     const Json json = parse_json(read_file(what), what);

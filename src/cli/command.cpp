@@ -23,11 +23,14 @@ void write_through(const std::string& where, const std::string& text) {
 
 }  // namespace
 
-void Command::add_to(CLI::App& parent, const std::string& name, const std::string& summary, const std::string& examples) {
+void Command::add_to(CLI::App& parent, const std::string& name, const std::string& summary,
+                     const std::string& examples) {
   app = parent.add_subcommand(name, summary);
   app->footer(examples);
-  app->add_option("--threads", globals.threads, "Threads (default: one for each core this process may use)")->check(CLI::Range(1, 4096));
-  app->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")->type_name("FILE");
+  app->add_option("--threads", globals.threads, "Threads (default: one for each core this process may use)")
+      ->check(CLI::Range(1, 4096));
+  app->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")
+      ->type_name("FILE");
   app->add_flag("--quiet", globals.quiet, "No progress bars and no notes");
   add_flags();
   app->callback([this] {
@@ -87,9 +90,11 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
   add(make_info_command(), "info", "What is in a model, or what this machine gives",
       "Examples:\n  mfa info model/\n  mfa info --cpu\n");
   add(make_bench_command(), "bench", "Speed, measured against the machine's own limits",
-      "Examples:\n  mfa bench train --size 14m --attention mfa\n  mfa bench attention --heads 64 --context 32768 --plot roofline.svg --sweep\n");
+      "Examples:\n  mfa bench train --size 14m --attention mfa\n  mfa bench attention --heads 64 --context 32768 "
+      "--plot roofline.svg --sweep\n");
   add(make_tokenizer_command(), "tokenizer", "Train, encode, decode",
-      "Examples:\n  mfa tokenizer train --data corpus/ --vocab 8192 --out tok\n  mfa tokenizer encode model -p 'Hello'\n"
+      "Examples:\n  mfa tokenizer train --data corpus/ --vocab 8192 --out tok\n  mfa tokenizer encode model -p "
+      "'Hello'\n"
       "  mfa tokenizer decode model 12 7 99\n");
   return commands;
 }

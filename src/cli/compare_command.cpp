@@ -1,6 +1,4 @@
 // mfa compare
-#include "train/compare.h"
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
@@ -9,6 +7,7 @@
 #include "kernels/precision.h"
 #include "model_flags.h"
 #include "runtime/model_session.h"
+#include "train/compare.h"
 #include "train_flags.h"
 
 namespace mfa {
@@ -17,15 +16,33 @@ namespace {
 class CompareCommand : public Command {
  public:
   void add_flags() override {
-    app->add_option("--variants", variants_, "Which to train; fpba only when named")->delimiter(',')->capture_default_str()->type_name("A,B,...")->group("Comparison");
-    app->add_option("--seeds", options_.seeds, "Runs of each variant")->check(CLI::Range(1, 1000))->capture_default_str()->group("Comparison");
-    app->add_flag("--lr-sweep", options_.lr_sweep, "Choose each variant's learning rate from lr/3, lr, 3 lr in short runs")->group("Comparison");
-    app->add_option("--kv", kv_, "KV type that bytes are counted and decode is measured in: bf16 or f32")->capture_default_str()->group("Comparison");
-    app->add_option("--decode-context", options_.decode_context, "Tokens in the cache when decode speed is measured")->check(CLI::Range(1, 1 << 24))->capture_default_str()->group("Comparison");
+    app->add_option("--variants", variants_, "Which to train; fpba only when named")
+        ->delimiter(',')
+        ->capture_default_str()
+        ->type_name("A,B,...")
+        ->group("Comparison");
+    app->add_option("--seeds", options_.seeds, "Runs of each variant")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str()
+        ->group("Comparison");
+    app->add_flag("--lr-sweep", options_.lr_sweep,
+                  "Choose each variant's learning rate from lr/3, lr, 3 lr in short runs")
+        ->group("Comparison");
+    app->add_option("--kv", kv_, "KV type that bytes are counted and decode is measured in: bf16 or f32")
+        ->capture_default_str()
+        ->group("Comparison");
+    app->add_option("--decode-context", options_.decode_context, "Tokens in the cache when decode speed is measured")
+        ->check(CLI::Range(1, 1 << 24))
+        ->capture_default_str()
+        ->group("Comparison");
     model_.add_to(*app);
     train_.add_to(*app);
-    app->add_option("--checkpoint-every", train_.options.checkpoint_every, "Steps between checkpoints of each run")->check(CLI::Range(int64_t{0}, int64_t{1} << 40))->capture_default_str()->group("Output");
-    app->add_flag("--resume", resume_, "Accepted for symmetry: a comparison always goes on where it was")->group("Output");
+    app->add_option("--checkpoint-every", train_.options.checkpoint_every, "Steps between checkpoints of each run")
+        ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+        ->capture_default_str()
+        ->group("Output");
+    app->add_flag("--resume", resume_, "Accepted for symmetry: a comparison always goes on where it was")
+        ->group("Output");
   }
 
   void run() override {
@@ -39,14 +56,16 @@ class CompareCommand : public Command {
     options_.train = train_.train_options(shape.context);
     options_.train.keep_best = false;
     options_.train.keep_last = 1;
-    if (options_.train.checkpoint_every == 0) options_.train.checkpoint_every = std::max<int64_t>(1, options_.train.steps / 4);
+    if (options_.train.checkpoint_every == 0)
+      options_.train.checkpoint_every = std::max<int64_t>(1, options_.train.steps / 4);
     options_.kv_type = parse_kv(kv_, DType::bf16);
     stop_on_interrupt();
     bool interrupted = false;
     const std::vector<CompareRow> rows = compare(*device, corpus, options_, interrupted);
     Comparison comparison{settings(corpus, *device, now_seconds() - began), rows};
     write_compare_report(train_.out, comparison);
-    std::string text = compare_table(rows) + fmt::format("\nReport: {}\n", (fs::path(train_.out) / "report.html").string());
+    std::string text =
+        compare_table(rows) + fmt::format("\nReport: {}\n", (fs::path(train_.out) / "report.html").string());
     if (interrupted) text += "Stopped before the end: the same command goes on.\n";
     finish({{"rows", compare_json(rows)}, {"interrupted", interrupted}}, text);
   }
@@ -58,7 +77,8 @@ class CompareCommand : public Command {
     s.data_bytes = corpus.bytes;
     s.train_tokens = corpus.train.size();
     s.held_out_tokens = corpus.held_out.size();
-    s.tokenizer = train_.tokenizer == "bytes" ? "bytes" : fmt::format("byte-level BPE, {} tokens", corpus.tokenizer.vocab_size());
+    s.tokenizer =
+        train_.tokenizer == "bytes" ? "bytes" : fmt::format("byte-level BPE, {} tokens", corpus.tokenizer.vocab_size());
     s.steps = options_.train.steps;
     s.batch = options_.train.batch * options_.train.accumulate;
     s.context = options_.train.context;

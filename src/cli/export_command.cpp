@@ -14,7 +14,8 @@ class ExportCommand : public Command {
   void add_flags() override {
     app->add_option("source", source_, "Model folder")->required()->type_name("SRC");
     app->add_option("destination", destination_, "Folder to write")->required()->type_name("DST");
-    app->add_option("--format", format_, "hf: a folder that transformers and other engines open")->capture_default_str();
+    app->add_option("--format", format_, "hf: a folder that transformers and other engines open")
+        ->capture_default_str();
   }
 
   void run() override {
@@ -30,7 +31,10 @@ class ExportCommand : public Command {
     if (layout_of(config) == Layout::mfa_cpp) {
       const FoldedModel folded = fold(config, store);
       if (layout_of(folded.config) == Layout::mfa_cpp)
-        bad_input("[export] {} computes something that no published architecture does (position, norm or window), even folded", source_);
+        bad_input(
+            "[export] {} computes something that no published architecture does (position, norm or window), even "
+            "folded",
+            source_);
       ParameterStore folded_store(*device, folded.config);
       for (const ParameterSpec& spec : folded_store.table()) folded_store.upload(spec, folded.values.at(spec.name));
       write(folded.config, folded_store, tokenizer, true);
@@ -40,11 +44,15 @@ class ExportCommand : public Command {
   }
 
  private:
-  void write(const ModelConfig& config, const ParameterStore& store, const std::optional<Tokenizer>& tokenizer, bool folded) {
+  void write(const ModelConfig& config, const ParameterStore& store, const std::optional<Tokenizer>& tokenizer,
+             bool folded) {
     save_model(destination_, config, store, tokenizer);
     const uintmax_t bytes = fs::file_size(fs::path(destination_) / "model.safetensors");
-    finish({{"out", destination_}, {"tensors", store.table().size()}, {"bytes", bytes},
-            {"architecture", architecture_of(layout_of(config))}, {"folded", folded}},
+    finish({{"out", destination_},
+            {"tensors", store.table().size()},
+            {"bytes", bytes},
+            {"architecture", architecture_of(layout_of(config))},
+            {"folded", folded}},
            fmt::format("{}: {}{}, {} tensors, {}\n", destination_, architecture_of(layout_of(config)),
                        folded ? " (folded)" : "", store.table().size(), human_bytes(bytes)));
   }

@@ -1,6 +1,4 @@
 // mfa generate
-#include "runtime/generate.h"
-
 #include <cstdio>
 
 #include "base/error.h"
@@ -10,6 +8,7 @@
 #include "formats/npy.h"
 #include "inference_flags.h"
 #include "model/model_folder.h"
+#include "runtime/generate.h"
 #include "text_stream.h"
 
 namespace mfa {
@@ -22,13 +21,18 @@ class GenerateCommand : public Command {
     app->add_option("-p,--prompt", prompt_, "Text to continue")->type_name("TEXT");
     app->add_option("--file", file_, "Text to continue, from a file")->type_name("FILE");
     app->add_option("--ids", ids_, "Token ids to continue, instead of text")->delimiter(',')->type_name("A,B,...");
-    app->add_option("-n,--tokens", new_tokens_, "New tokens")->check(CLI::Range(int64_t{0}, int64_t{1} << 30))->capture_default_str();
+    app->add_option("-n,--tokens", new_tokens_, "New tokens")
+        ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
+        ->capture_default_str();
     app->add_flag("--greedy", sampler_.greedy, "Always the likeliest token");
     app->add_option("--temperature", sampler_.temperature, "Spread of the choice")->capture_default_str();
     app->add_option("--top-k", sampler_.top_k, "Only the k likeliest (0: all)")->capture_default_str();
     app->add_option("--top-p", sampler_.top_p, "The smallest set whose probability reaches p")->capture_default_str();
-    app->add_option("--min-p", sampler_.min_p, "At least this share of the likeliest one's probability")->capture_default_str();
-    app->add_option("--seed", sampler_.seed, "Of the random choice")->check(CLI::NonNegativeNumber)->capture_default_str();
+    app->add_option("--min-p", sampler_.min_p, "At least this share of the likeliest one's probability")
+        ->capture_default_str();
+    app->add_option("--seed", sampler_.seed, "Of the random choice")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     app->add_flag("--ignore-eos", ignore_eos_, "Go on after the end-of-text token");
     app->add_option("--logits", logits_file_, "Write the prompt's logits [tokens, vocab] as .npy")->type_name("FILE");
   }
@@ -42,7 +46,8 @@ class GenerateCommand : public Command {
     const std::vector<int32_t> prompt = prompt_ids(tokenizer, config);
     const auto length = static_cast<int64_t>(prompt.size());
     if (length > config.context)
-      bad_input("[generate] the prompt is longer than the model's context, got {} tokens, expected at most {}", length, config.context);
+      bad_input("[generate] the prompt is longer than the model's context, got {} tokens, expected at most {}", length,
+                config.context);
     inference_.session.positions = std::max<int64_t>(config.context, static_cast<int64_t>(prompt.size()) + new_tokens_);
     ModelSession session = open_model(*device, inference_.model, inference_.session);
     KvCache cache(*device, config, session.kv_type, static_cast<int64_t>(prompt.size()) + new_tokens_);

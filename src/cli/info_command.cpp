@@ -33,13 +33,16 @@ class InfoCommand : public Command {
     }
     nlohmann::ordered_json layers = nlohmann::ordered_json::array();
     for (const LayerSpec& layer : config.layers)
-      layers.push_back({{"attention", layer.attention.preset}, {"description", describe_attention(layer.attention)},
-                        {"ffn", layer.ffn}, {"window", layer.window}});
+      layers.push_back({{"attention", layer.attention.preset},
+                        {"description", describe_attention(layer.attention)},
+                        {"ffn", layer.ffn},
+                        {"window", layer.window}});
     const bool tokenizer = fs::exists(folder_of(model_) / "tokenizer.json");
     std::string text = fmt::format("{}\n", architecture_of(layout_of(config)));
     for (const auto& [name, value] : describe_model(config)) text += fmt::format("  {:<14} {}\n", name, value);
-    text += fmt::format("  {:<14} {}\n  {:<14} {}\n  {:<14} {} bytes a token (bf16)\n", "parameters", parameter_count(config), "weights",
-                        human_bytes(static_cast<uint64_t>(bytes)), "KV cache", kv_bytes_per_token(config, DType::bf16));
+    text += fmt::format("  {:<14} {}\n  {:<14} {}\n  {:<14} {} bytes a token (bf16)\n", "parameters",
+                        parameter_count(config), "weights", human_bytes(static_cast<uint64_t>(bytes)), "KV cache",
+                        kv_bytes_per_token(config, DType::bf16));
     finish({{"architecture", architecture_of(layout_of(config))},
             {"parameters", parameter_count(config)},
             {"active_parameters", parameter_count(config)},
@@ -56,9 +59,10 @@ class InfoCommand : public Command {
   void machine() {
     const MachineLimits m = measure_machine();
     finish({{"machine", machine_json(m)}},
-           fmt::format("{}\n  path {}, native precision {}, {} threads\n  reads {:.1f} GB/s, products {:.0f} GFLOP/s f32, {:.0f} bf16, {:.0f} GOP/s int8\n",
-                       m.cpu, m.cpu_path, name_of(m.native_precision), m.threads, m.read_gb_per_s, m.gemm_f32_gflop_per_s,
-                       m.gemm_bf16_gflop_per_s, m.gemm_int8_gop_per_s));
+           fmt::format("{}\n  path {}, native precision {}, {} threads\n  reads {:.1f} GB/s, products {:.0f} GFLOP/s "
+                       "f32, {:.0f} bf16, {:.0f} GOP/s int8\n",
+                       m.cpu, m.cpu_path, name_of(m.native_precision), m.threads, m.read_gb_per_s,
+                       m.gemm_f32_gflop_per_s, m.gemm_bf16_gflop_per_s, m.gemm_int8_gop_per_s));
   }
 
   std::string model_;

@@ -6,7 +6,10 @@ namespace mfa {
 
 void ModelFlags::add_to(CLI::App& app) {
   const auto size = [&](const char* flag, int64_t& value, const char* help) {
-    app.add_option(flag, value, help)->check(CLI::Range(int64_t{0}, int64_t{1} << 32))->capture_default_str()->group("Model");
+    app.add_option(flag, value, help)
+        ->check(CLI::Range(int64_t{0}, int64_t{1} << 32))
+        ->capture_default_str()
+        ->group("Model");
   };
   size("--width", shape.width, "Model width");
   size("--layers", shape.layers, "Layers");
@@ -23,7 +26,9 @@ void ModelFlags::add_to(CLI::App& app) {
   size("--share-cache", shape.share_cache, "Every n layers share one cache");
   app.add_option("--position", position, "rope, alibi or none")->capture_default_str()->group("Model");
   app.add_option("--rope-theta", shape.rope.theta, "Base of RoPE")->capture_default_str()->group("Model");
-  app.add_option("--rope-scaling", rope_scaling, "none, linear, ntk, yarn or llama3")->capture_default_str()->group("Model");
+  app.add_option("--rope-scaling", rope_scaling, "none, linear, ntk, yarn or llama3")
+      ->capture_default_str()
+      ->group("Model");
   app.add_option("--rope-factor", shape.rope.factor, "Factor of the scaling")->capture_default_str()->group("Model");
   size("--rope-original-context", shape.rope.original_context, "yarn, llama3: context before scaling");
   app.add_option("--norm", norm, "rms or layer")->capture_default_str()->group("Model");
@@ -34,7 +39,9 @@ void ModelFlags::add_to(CLI::App& app) {
   app.add_flag("--ffn-bias", shape.ffn_bias, "Biases in the feed-forward layers")->group("Model");
   app.add_flag("--qk-norm", shape.qk_norm, "RMSNorm of every q and k head")->group("Model");
   app.add_option("--reuse", reuse, "mfa-kr: identity, map, residual or gated")->capture_default_str()->group("Model");
-  app.add_option("--reuse-at", reuse_at, "mfa-kr: value from the key before_rope or after_rope")->capture_default_str()->group("Model");
+  app.add_option("--reuse-at", reuse_at, "mfa-kr: value from the key before_rope or after_rope")
+      ->capture_default_str()
+      ->group("Model");
 }
 
 PresetOptions ModelFlags::options() const {

@@ -1,6 +1,4 @@
 // mfa perplexity
-#include "eval/perplexity.h"
-
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -9,6 +7,7 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "command.h"
+#include "eval/perplexity.h"
 #include "inference_flags.h"
 #include "model/model_folder.h"
 
@@ -20,8 +19,12 @@ class PerplexityCommand : public Command {
   void add_flags() override {
     inference_.add_to(*app);
     app->add_option("file", file_, "Text to score")->required()->type_name("FILE");
-    app->add_option("--context", options_.context, "Tokens of a window (0: the model's context)")->check(CLI::Range(0, 1 << 24))->capture_default_str();
-    app->add_option("--stride", options_.stride, "Windows start so many tokens apart (0: the context)")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+    app->add_option("--context", options_.context, "Tokens of a window (0: the model's context)")
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
+    app->add_option("--stride", options_.stride, "Windows start so many tokens apart (0: the context)")
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
   }
 
   void run() override {
@@ -49,8 +52,8 @@ class PerplexityCommand : public Command {
             {"tokens", r.tokens},
             {"bytes", bytes},
             {"context", context}},
-           fmt::format("perplexity {:.4f}, {:.4f} nats a token, {:.4f} bits a byte ({} tokens, context {})\n", perplexity,
-                       r.per_token(), bits, r.tokens, context));
+           fmt::format("perplexity {:.4f}, {:.4f} nats a token, {:.4f} bits a byte ({} tokens, context {})\n",
+                       perplexity, r.per_token(), bits, r.tokens, context));
   }
 
  private:

@@ -1,10 +1,9 @@
 // mfa tokenizer train | encode | decode
-#include "formats/tokenizer.h"
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
 #include "command.h"
+#include "formats/tokenizer.h"
 #include "model/model_folder.h"
 #include "train/corpus.h"
 
@@ -17,7 +16,9 @@ class TokenizerCommand : public Command {
     app->require_subcommand(1);
     train_ = app->add_subcommand("train", "Learn a byte-level BPE from text and write tokenizer.json");
     train_->add_option("--data", data_, "Files and folders of text")->required()->type_name("FILE...");
-    train_->add_option("--vocab", vocab_, "Tokens in all: 256 bytes, merges, the end of text")->check(CLI::Range(257, 1 << 24))->capture_default_str();
+    train_->add_option("--vocab", vocab_, "Tokens in all: 256 bytes, merges, the end of text")
+        ->check(CLI::Range(257, 1 << 24))
+        ->capture_default_str();
     train_->add_option("--out", out_, "Folder to write")->required()->type_name("DIR");
     encode_ = app->add_subcommand("encode", "Token ids of a text");
     encode_->add_option("model", model_, "Model folder or tokenizer.json")->required()->type_name("MODEL");
@@ -29,7 +30,8 @@ class TokenizerCommand : public Command {
     decode_->add_option("ids", ids_, "Token ids")->type_name("ID...");
     for (CLI::App* sub : {train_, encode_, decode_}) {
       sub->add_option("--threads", globals.threads, "Threads")->check(CLI::Range(1, 4096));
-      sub->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")->type_name("FILE");
+      sub->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")
+          ->type_name("FILE");
       sub->add_flag("--quiet", globals.quiet, "No progress bars and no notes");
     }
   }

@@ -18,14 +18,26 @@ namespace {
 class TrainCommand : public Command {
  public:
   void add_flags() override {
-    app->add_option("--attention", attention_, "mha, mqa, gqa, mla, mfa, mfa-kr or fpba")->capture_default_str()->group("Model");
+    app->add_option("--attention", attention_, "mha, mqa, gqa, mla, mfa, mfa-kr or fpba")
+        ->capture_default_str()
+        ->group("Model");
     app->add_option("--config", config_file_, "A whole spec: a config.json or what `mfa plan` wrote")->group("Model");
-    app->add_option("--init", init_from_, "Start from this model's weights, spec and tokenizer")->type_name("MODEL")->group("Model");
+    app->add_option("--init", init_from_, "Start from this model's weights, spec and tokenizer")
+        ->type_name("MODEL")
+        ->group("Model");
     model_.add_to(*app);
     train_.add_to(*app);
-    app->add_option("--seed", train_.options.seed, "Of the weights and the data order")->check(CLI::NonNegativeNumber)->capture_default_str()->group("Training");
-    app->add_option("--checkpoint-every", train_.options.checkpoint_every, "Steps between checkpoints (0: best and last only)")->check(CLI::Range(int64_t{0}, int64_t{1} << 40))->capture_default_str()->group("Output");
-    app->add_flag("--resume", train_.options.resume, "Go on from the last checkpoint in --out, bit for bit")->group("Output");
+    app->add_option("--seed", train_.options.seed, "Of the weights and the data order")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str()
+        ->group("Training");
+    app->add_option("--checkpoint-every", train_.options.checkpoint_every,
+                    "Steps between checkpoints (0: best and last only)")
+        ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+        ->capture_default_str()
+        ->group("Output");
+    app->add_flag("--resume", train_.options.resume, "Go on from the last checkpoint in --out, bit for bit")
+        ->group("Output");
   }
 
   void run() override {
@@ -34,13 +46,15 @@ class TrainCommand : public Command {
     const PresetOptions shape = model_.options();
     const Corpus corpus = prepare_corpus(train_.corpus_options(shape.vocab));
     ModelConfig config = make_config(shape, corpus);
-    TrainOptions options = train_.train_options(app->count("--context") > 0 || app->count("--config") + app->count("--init") == 0
-                                                    ? shape.context : config.context);
+    TrainOptions options = train_.train_options(
+        app->count("--context") > 0 || app->count("--config") + app->count("--init") == 0 ? shape.context
+                                                                                          : config.context);
     options.init.seed = options.seed;
     options.init_from = init_from_;
     stop_on_interrupt();
-    note(fmt::format("{}: {} parameters, {} KV bytes a token (bf16), {} steps of {} tokens, {}", config.layers[0].attention.preset,
-                     parameter_count(config), kv_bytes_per_token(config, DType::bf16), options.steps,
+    note(fmt::format("{}: {} parameters, {} KV bytes a token (bf16), {} steps of {} tokens, {}",
+                     config.layers[0].attention.preset, parameter_count(config),
+                     kv_bytes_per_token(config, DType::bf16), options.steps,
                      options.batch * options.accumulate * options.context, name_of(device->precision())));
     const TrainResult result = train(*device, config, corpus, options);
     report(config, result);
@@ -60,7 +74,8 @@ class TrainCommand : public Command {
       config = make_preset(attention_, sized);
     }
     if (config.vocab < corpus.tokenizer.vocab_size())
-      bad_input("[train] the tokenizer has more tokens than the model, got {}, expected at most {}", corpus.tokenizer.vocab_size(), config.vocab);
+      bad_input("[train] the tokenizer has more tokens than the model, got {}, expected at most {}",
+                corpus.tokenizer.vocab_size(), config.vocab);
     config.eos = corpus.tokenizer.eos();
     return config;
   }
@@ -68,13 +83,16 @@ class TrainCommand : public Command {
   void report(const ModelConfig& config, const TrainResult& r) {
     std::string text;
     if (r.already_done)
-      text = fmt::format("{} is finished: {} steps, validation loss {:.4f}. Nothing was changed.\n", train_.out, r.steps, r.val_loss);
+      text = fmt::format("{} is finished: {} steps, validation loss {:.4f}. Nothing was changed.\n", train_.out,
+                         r.steps, r.val_loss);
     else if (r.interrupted)
       text = fmt::format("Stopped at step {}, checkpoint written. The same command with --resume goes on.\n", r.steps);
     else
-      text = fmt::format("{}: {} steps, {} tokens, training loss {:.4f}, validation loss {:.4f} ({:.3f} bits a byte), {:.0f} tokens/s "
-                         "({:.0f} % of the GEMM peak)\n", train_.out, r.steps, r.tokens, r.train_loss, r.val_loss, r.val_bits_per_byte,
-                         r.tokens_per_s, 100 * r.gemm_share);
+      text = fmt::format(
+          "{}: {} steps, {} tokens, training loss {:.4f}, validation loss {:.4f} ({:.3f} bits a byte), {:.0f} tokens/s "
+          "({:.0f} % of the GEMM peak)\n",
+          train_.out, r.steps, r.tokens, r.train_loss, r.val_loss, r.val_bits_per_byte, r.tokens_per_s,
+          100 * r.gemm_share);
     finish({{"attention", config.layers[0].attention.preset},
             {"parameters", parameter_count(config)},
             {"steps", r.steps},

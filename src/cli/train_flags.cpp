@@ -28,11 +28,24 @@ void TrainFlags::add_to(CLI::App& app) {
   const auto real = [&](const char* flag, double& value, double low, double high, const char* help) {
     app.add_option(flag, value, help)->check(real_range(low, high))->capture_default_str()->group("Training");
   };
-  app.add_option("--data", data, "Files and folders: plain text, .jsonl with a text field, .gz, .zst")->required()->type_name("FILE...")->group("Data");
-  app.add_option("--out", out, "Folder of the model, its checkpoints and logs")->required()->type_name("DIR")->group("Data");
-  app.add_option("--tokenizer", tokenizer, "A tokenizer.json, a folder that has one, or bytes (default: train one on the text)")->group("Data");
-  app.add_option("--cache", cache, "Folder of token files (default: $XDG_CACHE_HOME/mfa)")->type_name("DIR")->group("Data");
-  app.add_option("--held-out", held_out, "Share of the text kept for validation")->check(real_range(0.0001, 0.9))->capture_default_str()->group("Data");
+  app.add_option("--data", data, "Files and folders: plain text, .jsonl with a text field, .gz, .zst")
+      ->required()
+      ->type_name("FILE...")
+      ->group("Data");
+  app.add_option("--out", out, "Folder of the model, its checkpoints and logs")
+      ->required()
+      ->type_name("DIR")
+      ->group("Data");
+  app.add_option("--tokenizer", tokenizer,
+                 "A tokenizer.json, a folder that has one, or bytes (default: train one on the text)")
+      ->group("Data");
+  app.add_option("--cache", cache, "Folder of token files (default: $XDG_CACHE_HOME/mfa)")
+      ->type_name("DIR")
+      ->group("Data");
+  app.add_option("--held-out", held_out, "Share of the text kept for validation")
+      ->check(real_range(0.0001, 0.9))
+      ->capture_default_str()
+      ->group("Data");
   count("--steps", steps, 0, "Optimizer steps (default 1000)", "Training");
   count("--tokens", tokens, 0, "Tokens to train on, instead of --steps", "Training");
   count("--batch", options.batch, 1, "Windows computed at a time", "Training");
@@ -47,12 +60,17 @@ void TrainFlags::add_to(CLI::App& app) {
   real("--beta2", options.optimizer.beta2, 0, 0.99999, "AdamW");
   real("--clip", options.optimizer.clip, 0, 1e9, "Largest gradient norm (0: no clipping)");
   app.add_option("--precision", precision, "auto, bf16 or f32")->capture_default_str()->group("Training");
-  app.add_option("--init-kind", init, "Initialisation: paper, gpt2 or deepseek")->capture_default_str()->group("Training");
-  app.add_option("--gate-init", gate_init, "mfa-kr's gate at the start: zero, one or normal")->capture_default_str()->group("Training");
+  app.add_option("--init-kind", init, "Initialisation: paper, gpt2 or deepseek")
+      ->capture_default_str()
+      ->group("Training");
+  app.add_option("--gate-init", gate_init, "mfa-kr's gate at the start: zero, one or normal")
+      ->capture_default_str()
+      ->group("Training");
   count("--validate-every", options.validate_every, 0, "Steps between validations (0: ten times a run)", "Output");
   count("--validation-tokens", options.validation_tokens, 1, "At most so many held-out tokens", "Output");
   count("--log-every", options.log_every, 1, "Steps between lines of the log", "Output");
-  real("--gemm-peak", options.gemm_peak, 0, 1e9, "GFLOP/s of this machine that speed is compared with (0: measured at the start)");
+  real("--gemm-peak", options.gemm_peak, 0, 1e9,
+       "GFLOP/s of this machine that speed is compared with (0: measured at the start)");
   count("--keep-last", options.keep_last, 1, "Checkpoints to keep", "Output");
 }
 

@@ -20,7 +20,8 @@ struct StoredTensor {
 };
 
 // One file, or a folder's model.safetensors or model.safetensors.index.json with its shards. Everything stays mapped.
-// BadInput, naming the file and the tensor, for anything that does not add up: lengths, offsets, overlaps, types, shapes.
+// BadInput, naming the file and the tensor, for anything that does not add up: lengths, offsets, overlaps, types,
+// shapes.
 class SafetensorsReader {
  public:
   explicit SafetensorsReader(const std::filesystem::path& file_or_folder);

@@ -31,8 +31,8 @@ class Tokenizer {
   std::string_view token_bytes(int32_t id) const;          // the bytes of one token, for streaming
 
   int64_t vocab_size() const;
-  int32_t eos() const;  // −1: none
-  int32_t bos() const;  // −1: none
+  int32_t eos() const;           // −1: none
+  int32_t bos() const;           // −1: none
   uint64_t fingerprint() const;  // changes when any id would change: part of the token cache's key
 
  private:
@@ -46,8 +46,8 @@ class Tokenizer {
 // so that the result does not depend on the order or the number of pieces the text came in.
 class BpeTrainer {
  public:
-  void add(std::string_view text);            // counts words of one piece of text
-  void merge_counts(const BpeTrainer& other); // counts made by another thread
+  void add(std::string_view text);             // counts words of one piece of text
+  void merge_counts(const BpeTrainer& other);  // counts made by another thread
   // Vocabulary: 256 bytes, merges, then <|endoftext|> last; may be smaller than asked when no pair is left.
   Tokenizer train(int64_t vocab_size) const;
 

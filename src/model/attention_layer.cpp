@@ -69,8 +69,13 @@ AttentionArgs AttentionLayer::attention_args() {
 
 void AttentionLayer::rotate_output(Tensor x, bool inverse) {
   if (!rotary_.cos) return;
-  context_->device.rope({.x = x, .positions = context_->positions, .cos = rotary_.cos, .sin = rotary_.sin,
-                         .n_heads = spec_->n_heads, .head_dim = spec_->value_dim, .inverse = inverse});
+  context_->device.rope({.x = x,
+                         .positions = context_->positions,
+                         .cos = rotary_.cos,
+                         .sin = rotary_.sin,
+                         .n_heads = spec_->n_heads,
+                         .head_dim = spec_->value_dim,
+                         .inverse = inverse});
 }
 
 Tensor AttentionLayer::map_output() {
@@ -121,12 +126,17 @@ void AttentionLayer::backward(Tensor dy, Tensor dx) {
   const Tensor dsum = unmap_output_gradient(dout_);
   const int64_t q_cols = query_.down_cols();
   const Tensor dp_query = dp_.slice_cols(0, q_cols);
-  device.attention_backward({.forward = attention_args(), .dout = dsum, .dq = query_.gradient(dp_query),
-                             .dk = key_value_->dkey, .dv = key_value_->dvalue, .accumulate_kv = shared_});
+  device.attention_backward({.forward = attention_args(),
+                             .dout = dsum,
+                             .dq = query_.gradient(dp_query),
+                             .dk = key_value_->dkey,
+                             .dv = key_value_->dvalue,
+                             .accumulate_kv = shared_});
   query_.backward(dp_query);
   const bool late = own_ && own_->adds_to_input();
   if (own_ && !late) own_->backward(dp_.slice_cols(q_cols, dp_.cols - q_cols), {});
-  const Tensor dbias = spec_->qkv_bias ? context_->gradients->span(prefix_ + "q_proj.bias", prefix_ + bias_last()) : Tensor{};
+  const Tensor dbias =
+      spec_->qkv_bias ? context_->gradients->span(prefix_ + "q_proj.bias", prefix_ + bias_last()) : Tensor{};
   linear_backward(device, x_, w.span(prefix_ + down_first(), prefix_ + down_last()), dp_,
                   context_->gradients->span(prefix_ + down_first(), prefix_ + down_last()), dbias, dx);
   if (late) own_->backward({}, dx);

@@ -24,13 +24,12 @@ class AttentionLayer {
 
  private:
   AttentionArgs attention_args();
-  Tensor map_output();                       // value after RoPE: rotates back and maps the heads' sums
-  Tensor unmap_output_gradient(Tensor dout); // its gradient
+  Tensor map_output();                        // value after RoPE: rotates back and maps the heads' sums
+  Tensor unmap_output_gradient(Tensor dout);  // its gradient
   void rotate_output(Tensor x, bool inverse);
-  bool after_rope() const {
-    return spec_->value_source == ValueSource::key && spec_->reuse_at == ReuseAt::after_rope;
-  }
-  // The first product serves all that read x: its weight is the span from q_proj (or S_q) to the last of k, v or latent.
+  bool after_rope() const { return spec_->value_source == ValueSource::key && spec_->reuse_at == ReuseAt::after_rope; }
+  // The first product serves all that read x: its weight is the span from q_proj (or S_q) to the last of k, v or
+  // latent.
   std::string down_first() const;
   std::string down_last() const;
   std::string bias_last() const;
@@ -42,17 +41,17 @@ class AttentionLayer {
   RotaryTable rotary_;
   QueryPath query_;
   std::unique_ptr<KeyValuePath> own_;
-  KeyValuePath* key_value_;   // ours or the owner's
-  bool shared_;               // this layer's keys and values have several readers
+  KeyValuePath* key_value_;  // ours or the owner's
+  bool shared_;              // this layer's keys and values have several readers
   int64_t layer_;
   ValueMap output_map_;
   double max_logit_ = 0;
 
-  Tensor x_, p_, q_;                      // input; all columns of the first product; rotated queries
-  Tensor out_, lse_;                      // heads' sums [rows, n_heads · value_dim]
-  Tensor mixed_, mapped_;                 // value after RoPE
-  Tensor scratch_, max_logits_;           // the kernel's own scratch
-  Tensor dp_, dout_, dsum_, dmixed_;      // gradients of p_, the projected heads, the heads' sums
+  Tensor x_, p_, q_;                  // input; all columns of the first product; rotated queries
+  Tensor out_, lse_;                  // heads' sums [rows, n_heads · value_dim]
+  Tensor mixed_, mapped_;             // value after RoPE
+  Tensor scratch_, max_logits_;       // the kernel's own scratch
+  Tensor dp_, dout_, dsum_, dmixed_;  // gradients of p_, the projected heads, the heads' sums
 };
 
 }  // namespace mfa

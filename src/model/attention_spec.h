@@ -1,4 +1,5 @@
-// AttentionSpec: every variant of attention is one choice of factorization of the same bilinear form, described by data.
+// AttentionSpec: every variant of attention is one choice of factorization of the same bilinear form, described by
+// data.
 //
 //   O_i = Σ_c Σ_{j ≤ i} softmax(x_i W_c x_jᵀ · scale) x_j U_c        (arXiv 2412.19255; docs/theory.md)
 //
@@ -19,13 +20,13 @@ enum class RopeScaling { none, linear, ntk, yarn, llama3 };
 struct RopeSpec {
   double theta = 10000;
   RopeScaling scaling = RopeScaling::none;
-  double factor = 1;                                  // all scalings: context is stretched by this
-  int64_t original_context = 0;                       // yarn, llama3
-  double low_freq_factor = 1, high_freq_factor = 4;   // llama3
-  double beta_fast = 32, beta_slow = 1;               // yarn
-  double attention_factor = 0;                        // yarn: multiplies cos and sin; 0: 0.1 ln(factor) + 1
-  double mscale = 0, mscale_all_dim = 0;              // yarn as DeepSeek writes it
-  std::vector<double> frequencies;                    // explicit table, one a rotated pair; replaces all of the above
+  double factor = 1;                                 // all scalings: context is stretched by this
+  int64_t original_context = 0;                      // yarn, llama3
+  double low_freq_factor = 1, high_freq_factor = 4;  // llama3
+  double beta_fast = 32, beta_slow = 1;              // yarn
+  double attention_factor = 0;                       // yarn: multiplies cos and sin; 0: 0.1 ln(factor) + 1
+  double mscale = 0, mscale_all_dim = 0;             // yarn as DeepSeek writes it
+  std::vector<double> frequencies;                   // explicit table, one a rotated pair; replaces all of the above
 
   bool operator==(const RopeSpec&) const = default;
 };
@@ -59,25 +60,25 @@ enum class ReuseAt {
 };
 
 struct AttentionSpec {
-  std::string preset = "mha";                    // the name it was made from, for tables
+  std::string preset = "mha";  // the name it was made from, for tables
   int64_t n_heads = 1, kv_heads = 1;
-  int64_t head_dim = 0;                          // dims of q and k that are compared, without MLA's rotary extra dims
+  int64_t head_dim = 0;  // dims of q and k that are compared, without MLA's rotary extra dims
   int64_t value_dim = 0;
 
-  int64_t q_rank = 0;                            // 0: dense query; else S_q [width → q_rank], then Q [q_rank → heads·dim]
-  bool q_norm = false;                           // RMSNorm on the query latent (Step-3's inter_norm)
+  int64_t q_rank = 0;   // 0: dense query; else S_q [width → q_rank], then Q [q_rank → heads·dim]
+  bool q_norm = false;  // RMSNorm on the query latent (Step-3's inter_norm)
 
   KeySource key_source = KeySource::projection;
   ValueSource value_source = ValueSource::projection;
-  KeyReuse reuse = KeyReuse::gated;              // value_source == key
+  KeyReuse reuse = KeyReuse::gated;  // value_source == key
   ReuseAt reuse_at = ReuseAt::before_rope;
-  int64_t kv_rank = 0;                           // latent: numbers of c
-  int64_t rope_dim = 0;                          // latent: extra rotary dims (0 with ALiBi or none)
+  int64_t kv_rank = 0;   // latent: numbers of c
+  int64_t rope_dim = 0;  // latent: extra rotary dims (0 with ALiBi or none)
 
   PositionKind position = PositionKind::rope;
   RopeSpec rope;
-  bool qkv_bias = false, o_bias = false;         // biases (Qwen2: q, k, v)
-  bool qk_norm = false;                          // RMSNorm of each q and k head (Qwen3)
+  bool qkv_bias = false, o_bias = false;  // biases (Qwen2: q, k, v)
+  bool qk_norm = false;                   // RMSNorm of each q and k head (Qwen3)
 
   // Dims that one query head and one key are compared in: head_dim, plus MLA's rotary dims.
   int64_t key_dim() const { return head_dim + (key_source == KeySource::latent ? rope_dim : 0); }

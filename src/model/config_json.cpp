@@ -34,7 +34,8 @@ Layout projected_layout(const ModelConfig& config) {
 
 Json rope_parameters(const AttentionSpec& a) {
   RopeSpec rope = a.rope;
-  if (rope.scaling == RopeScaling::ntk && a.rotary_dim() > 2) {  // static NTK is a larger base, and transformers has no name for it
+  if (rope.scaling == RopeScaling::ntk &&
+      a.rotary_dim() > 2) {  // static NTK is a larger base, and transformers has no name for it
     const auto dim = static_cast<double>(a.rotary_dim());
     rope.theta *= std::pow(rope.factor, dim / (dim - 2));
     rope.scaling = RopeScaling::none;
@@ -101,7 +102,9 @@ void write_step3(const ModelConfig& config, Json& json) {
   json["moe_layers_enum"] = "-1";  // no layer; vLLM cannot parse an empty list
 }
 
-int64_t read_size(const Json& json, std::string_view key, std::string_view where) { return get_int(json, key, where, 1, kMost); }
+int64_t read_size(const Json& json, std::string_view key, std::string_view where) {
+  return get_int(json, key, where, 1, kMost);
+}
 
 void refuse(bool asked, std::string_view what, std::string_view where) {
   if (asked) bad_input("[config] {} asks for {}, which is not supported", where, what);
@@ -126,12 +129,14 @@ ModelConfig read_common(const Json& json, std::string_view where) {
   return config;
 }
 
-LayerSpec read_projected(const Json& json, std::string_view model_type, const ModelConfig& config, std::string_view where) {
+LayerSpec read_projected(const Json& json, std::string_view model_type, const ModelConfig& config,
+                         std::string_view where) {
   LayerSpec layer;
   AttentionSpec& a = layer.attention;
   a.n_heads = read_size(json, "num_attention_heads", where);
   a.kv_heads = find_int(json, "num_key_value_heads", where, 1, kMost).value_or(a.n_heads);
-  a.head_dim = a.value_dim = find_int(json, "head_dim", where, 1, kMost).value_or(std::max<int64_t>(1, config.width / a.n_heads));
+  a.head_dim = a.value_dim =
+      find_int(json, "head_dim", where, 1, kMost).value_or(std::max<int64_t>(1, config.width / a.n_heads));
   a.preset = a.kv_heads == a.n_heads ? "mha" : a.kv_heads == 1 ? "mqa" : "gqa";
   a.rope = rope_from_json(json, where);
   const bool bias = find_bool(json, "attention_bias", where).value_or(false);
@@ -202,14 +207,15 @@ Layout layout_of(const ModelConfig& config) {
 }
 
 std::string_view architecture_of(Layout layout) {
-  constexpr std::array<std::string_view, 7> names = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM",
-                                                     "Qwen3ForCausalLM", "DeepseekV3ForCausalLM",
-                                                     "Step3TextForCausalLM", "MfaCppForCausalLM"};
+  constexpr std::array<std::string_view, 7> names = {
+      "LlamaForCausalLM",      "MistralForCausalLM",   "Qwen2ForCausalLM", "Qwen3ForCausalLM",
+      "DeepseekV3ForCausalLM", "Step3TextForCausalLM", "MfaCppForCausalLM"};
   return names[static_cast<size_t>(layout)];
 }
 
 Json config_to_json(const ModelConfig& config, std::string_view dtype) {
-  constexpr std::array<std::string_view, 7> types = {"llama", "mistral", "qwen2", "qwen3", "deepseek_v3", "step3_text", "mfa_cpp"};
+  constexpr std::array<std::string_view, 7> types = {"llama",       "mistral",    "qwen2",  "qwen3",
+                                                     "deepseek_v3", "step3_text", "mfa_cpp"};
   const Layout layout = layout_of(config);
   const AttentionSpec& a = config.layers[0].attention;
   Json json;
@@ -217,16 +223,28 @@ Json config_to_json(const ModelConfig& config, std::string_view dtype) {
   json["model_type"] = types[static_cast<size_t>(layout)];
   write_common(config, dtype, json);
   switch (layout) {
-    case Layout::mfa_cpp: json["spec"] = spec_to_json(config); return json;
-    case Layout::deepseek_v3: write_deepseek(config, json); break;
-    case Layout::step3: write_step3(config, json); return json;
+    case Layout::mfa_cpp:
+      json["spec"] = spec_to_json(config);
+      return json;
+    case Layout::deepseek_v3:
+      write_deepseek(config, json);
+      break;
+    case Layout::step3:
+      write_step3(config, json);
+      return json;
     case Layout::llama:
       json["attention_bias"] = a.qkv_bias;
       json["mlp_bias"] = config.ffn_bias;
       break;
-    case Layout::mistral: json["sliding_window"] = config.layers[0].window > 0 ? Json(config.layers[0].window) : Json(nullptr); break;
-    case Layout::qwen3: json["attention_bias"] = false; [[fallthrough]];
-    case Layout::qwen2: json["use_sliding_window"] = false; break;
+    case Layout::mistral:
+      json["sliding_window"] = config.layers[0].window > 0 ? Json(config.layers[0].window) : Json(nullptr);
+      break;
+    case Layout::qwen3:
+      json["attention_bias"] = false;
+      [[fallthrough]];
+    case Layout::qwen2:
+      json["use_sliding_window"] = false;
+      break;
   }
   if (layout != Layout::deepseek_v3) json["head_dim"] = a.head_dim;
   write_rope(a, json);
@@ -250,8 +268,10 @@ ModelConfig config_from_json(const Json& json, std::string_view where) {
   } else if (type == "step3_text") {
     layer = read_step3(json, where);
   } else {
-    bad_input("[config] {}: unknown model_type, got {}, expected llama, mistral, qwen2, qwen3, deepseek_v3, step3_text or mfa_cpp",
-              where, type);
+    bad_input(
+        "[config] {}: unknown model_type, got {}, expected llama, mistral, qwen2, qwen3, deepseek_v3, step3_text or "
+        "mfa_cpp",
+        where, type);
   }
   config.layers.assign(static_cast<size_t>(get_int(json, "num_hidden_layers", where, 1, 100000)), layer);
   validate(config);

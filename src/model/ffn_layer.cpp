@@ -19,7 +19,8 @@ void FfnLayer::forward(Tensor x, Tensor y) {
   linear_forward(device, x, w.span(prefix_ + "gate_proj.weight", prefix_ + "up_proj.weight"),
                  bias ? w.span(prefix_ + "gate_proj.bias", prefix_ + "up_proj.bias") : Tensor{}, gate_up_);
   device.swiglu_forward(gate_up_.slice_cols(0, act_.cols), gate_up_.slice_cols(act_.cols, act_.cols), act_);
-  linear_forward(device, act_, w[prefix_ + "down_proj.weight"], bias ? w[prefix_ + "down_proj.bias"] : Tensor{}, y, true);
+  linear_forward(device, act_, w[prefix_ + "down_proj.weight"], bias ? w[prefix_ + "down_proj.bias"] : Tensor{}, y,
+                 true);
 }
 
 void FfnLayer::backward(Tensor dy, Tensor dx) {

@@ -9,7 +9,8 @@ namespace {
 std::string prefix_of(int64_t layer) { return "model.layers." + std::to_string(layer) + ".self_attn."; }
 
 // a [m, k] · b [k, n], in double. Rows are independent.
-std::vector<float> product(const std::vector<double>& a, const std::vector<double>& b, int64_t m, int64_t k, int64_t n) {
+std::vector<float> product(const std::vector<double>& a, const std::vector<double>& b, int64_t m, int64_t k,
+                           int64_t n) {
   std::vector<float> c(static_cast<size_t>(m * n));
   parallel_for(m, [&](int64_t begin, int64_t end) {
     std::vector<double> row(static_cast<size_t>(n));

@@ -16,7 +16,8 @@ struct FoldedModel {
 };
 
 // q_proj = Q_c S_q (all heads), and for MFA-KR v_proj = A k_proj. Products are summed in double.
-// BadInput, naming the reason, for what does not fold: a latent norm, MLA, FPBA, values taken after RoPE, a shared cache.
+// BadInput, naming the reason, for what does not fold: a latent norm, MLA, FPBA, values taken after RoPE, a shared
+// cache.
 FoldedModel fold(const ModelConfig& config, const ParameterStore& store);
 bool can_fold(const ModelConfig& config);  // false also for models that have nothing to fold
 

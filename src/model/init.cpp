@@ -18,8 +18,10 @@ double deviation(const ParameterSpec& spec, const ModelConfig& config, const Ini
     case InitKind::paper:
       if (spec.layer < 0) return 0.02;
       return down ? fan_in / std::sqrt(2.0 * static_cast<double>(spec.layer + 1)) : fan_in;
-    case InitKind::gpt2: return down || out ? 0.02 / std::sqrt(2.0 * static_cast<double>(config.n_layers())) : 0.02;
-    case InitKind::deepseek: return 0.006;
+    case InitKind::gpt2:
+      return down || out ? 0.02 / std::sqrt(2.0 * static_cast<double>(config.n_layers())) : 0.02;
+    case InitKind::deepseek:
+      return 0.006;
   }
   return 0;
 }

@@ -9,7 +9,7 @@ namespace mfa {
 
 struct InitOptions {
   InitKind kind = InitKind::paper;
-  GateInit gate = GateInit::zero;   // α of MFA-KR; N is always random, else its gradient and α's were both zero
+  GateInit gate = GateInit::zero;  // α of MFA-KR; N is always random, else its gradient and α's were both zero
   uint64_t seed = 0;
 };
 

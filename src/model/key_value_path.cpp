@@ -7,8 +7,13 @@ std::string attention_prefix(int64_t layer) { return "model.layers." + std::to_s
 
 void rotate(const LayerContext& c, const RotaryTable& table, Tensor x, int64_t heads, int64_t head_dim, bool inverse) {
   if (!table.cos) return;
-  c.device.rope({.x = x, .positions = c.positions, .cos = table.cos, .sin = table.sin, .n_heads = heads,
-                 .head_dim = head_dim, .inverse = inverse});
+  c.device.rope({.x = x,
+                 .positions = c.positions,
+                 .cos = table.cos,
+                 .sin = table.sin,
+                 .n_heads = heads,
+                 .head_dim = head_dim,
+                 .inverse = inverse});
 }
 
 // v made from k: shared by key projections (MFA-KR) and inputs (FPBA).
@@ -16,7 +21,9 @@ class ReusedValue {
  public:
   ReusedValue() = default;
   ReusedValue(const LayerContext& context, int64_t layer, RotaryTable rotary, Workspace& workspace)
-      : context_(&context), spec_(&context.config.layers[layer].attention), rotary_(rotary),
+      : context_(&context),
+        spec_(&context.config.layers[layer].attention),
+        rotary_(rotary),
         map_(context, spec_->reuse, attention_prefix(layer)) {
     const DType real = context.device.real();
     const int64_t rows = context.rows(), cols = spec_->kv_heads * spec_->head_dim;
@@ -118,7 +125,9 @@ class ProjectedKeyValue : public KeyValuePath {
 class LatentKeyValue : public KeyValuePath {
  public:
   LatentKeyValue(const LayerContext& context, int64_t layer, RotaryTable rotary, bool shared, Workspace& workspace)
-      : context_(&context), spec_(&context.config.layers[layer].attention), rotary_(rotary),
+      : context_(&context),
+        spec_(&context.config.layers[layer].attention),
+        rotary_(rotary),
         up_name_(attention_prefix(layer) + "kv_b_proj.weight") {
     const DType real = context.device.real();
     const int64_t rows = context.rows(), heads = spec_->n_heads;
@@ -146,8 +155,13 @@ class LatentKeyValue : public KeyValuePath {
     if (spec_->rope_dim == 0) return;
     const Tensor rotary_key = p.slice_cols(spec_->kv_rank, spec_->rope_dim);
     rotate(*context_, rotary_, rotary_key, 1, spec_->rope_dim, false);
-    device.copy_heads({.src = rotary_key, .dst = key, .n_heads = spec_->n_heads, .dim = spec_->rope_dim,
-                       .src_head_dim = spec_->rope_dim, .dst_head_dim = spec_->key_dim(), .dst_offset = spec_->head_dim,
+    device.copy_heads({.src = rotary_key,
+                       .dst = key,
+                       .n_heads = spec_->n_heads,
+                       .dim = spec_->rope_dim,
+                       .src_head_dim = spec_->rope_dim,
+                       .dst_head_dim = spec_->key_dim(),
+                       .dst_offset = spec_->head_dim,
                        .broadcast = true});
   }
 
@@ -155,12 +169,18 @@ class LatentKeyValue : public KeyValuePath {
     Device& device = context_->device;
     device.copy_heads(reversed(key_part(expanded_, dkey)));
     device.copy_heads(reversed(value_part(expanded_, dvalue)));
-    linear_backward(device, latent_, context_->weights[up_name_], expanded_, context_->gradient(up_name_), {}, dlatent_);
+    linear_backward(device, latent_, context_->weights[up_name_], expanded_, context_->gradient(up_name_), {},
+                    dlatent_);
     norm_.backward(raw_, dlatent_, dp.slice_cols(0, spec_->kv_rank), false);
     if (spec_->rope_dim == 0) return;
     const Tensor drotary = dp.slice_cols(spec_->kv_rank, spec_->rope_dim);
-    device.copy_heads({.src = dkey, .dst = drotary, .n_heads = spec_->n_heads, .dim = spec_->rope_dim,
-                       .src_head_dim = spec_->key_dim(), .src_offset = spec_->head_dim, .dst_head_dim = spec_->rope_dim,
+    device.copy_heads({.src = dkey,
+                       .dst = drotary,
+                       .n_heads = spec_->n_heads,
+                       .dim = spec_->rope_dim,
+                       .src_head_dim = spec_->key_dim(),
+                       .src_offset = spec_->head_dim,
+                       .dst_head_dim = spec_->rope_dim,
                        .reduce = true});
     rotate(*context_, rotary_, drotary, 1, spec_->rope_dim, true);
   }
@@ -169,12 +189,21 @@ class LatentKeyValue : public KeyValuePath {
   int64_t expanded_dim() const { return spec_->head_dim + spec_->value_dim; }
   // A head of the expanded latent is [key without rotary dims | value].
   CopyHeadsArgs key_part(Tensor expanded, Tensor k) const {
-    return {.src = expanded, .dst = k, .n_heads = spec_->n_heads, .dim = spec_->head_dim, .src_head_dim = expanded_dim(),
+    return {.src = expanded,
+            .dst = k,
+            .n_heads = spec_->n_heads,
+            .dim = spec_->head_dim,
+            .src_head_dim = expanded_dim(),
             .dst_head_dim = spec_->key_dim()};
   }
   CopyHeadsArgs value_part(Tensor expanded, Tensor v) const {
-    return {.src = expanded, .dst = v, .n_heads = spec_->n_heads, .dim = spec_->value_dim, .src_head_dim = expanded_dim(),
-            .src_offset = spec_->head_dim, .dst_head_dim = spec_->value_dim};
+    return {.src = expanded,
+            .dst = v,
+            .n_heads = spec_->n_heads,
+            .dim = spec_->value_dim,
+            .src_head_dim = expanded_dim(),
+            .src_offset = spec_->head_dim,
+            .dst_head_dim = spec_->value_dim};
   }
   static CopyHeadsArgs reversed(CopyHeadsArgs a) {
     std::swap(a.src, a.dst);
@@ -214,9 +243,12 @@ class InputKeyValue : public KeyValuePath {
 std::unique_ptr<KeyValuePath> make_key_value_path(const LayerContext& context, int64_t layer, RotaryTable rotary,
                                                   bool shared, Workspace& workspace) {
   switch (context.config.layers[layer].attention.key_source) {
-    case KeySource::latent: return std::make_unique<LatentKeyValue>(context, layer, rotary, shared, workspace);
-    case KeySource::input: return std::make_unique<InputKeyValue>(context, layer, rotary, shared, workspace);
-    case KeySource::projection: break;
+    case KeySource::latent:
+      return std::make_unique<LatentKeyValue>(context, layer, rotary, shared, workspace);
+    case KeySource::input:
+      return std::make_unique<InputKeyValue>(context, layer, rotary, shared, workspace);
+    case KeySource::projection:
+      break;
   }
   return std::make_unique<ProjectedKeyValue>(context, layer, rotary, shared, workspace);
 }

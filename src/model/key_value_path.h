@@ -15,8 +15,8 @@ namespace mfa {
 class KeyValuePath {
  public:
   virtual ~KeyValuePath() = default;
-  virtual int64_t down_cols() const = 0;               // columns of the layer's first product that are ours
-  virtual void forward(Tensor p, Tensor input) = 0;    // our columns; the layer's normed input
+  virtual int64_t down_cols() const = 0;             // columns of the layer's first product that are ours
+  virtual void forward(Tensor p, Tensor input) = 0;  // our columns; the layer's normed input
   // dkey() and dvalue() -> dp (our columns, written), or for sources without columns, added to dinput.
   virtual void backward(Tensor dp, Tensor dinput) = 0;
   // True when the input's gradient has to be complete before backward() adds to it.

@@ -14,11 +14,11 @@ struct LayerContext {
   ParameterStore& weights;
   ParameterStore* gradients = nullptr;  // null: forward only
   int64_t sequences = 1, context = 1;
-  Tensor positions;    // [1, rows] i32
-  Tensor doc_start;    // [1, rows] i32
-  std::vector<Tensor> alibi;   // slopes of each layer, [1, n_heads]; empty tensors without ALiBi
-  bool documents = false;      // the batch has windows of several documents: attention looks at doc_start
-  bool want_max_logit = false; // layers record their largest attention logit
+  Tensor positions;             // [1, rows] i32
+  Tensor doc_start;             // [1, rows] i32
+  std::vector<Tensor> alibi;    // slopes of each layer, [1, n_heads]; empty tensors without ALiBi
+  bool documents = false;       // the batch has windows of several documents: attention looks at doc_start
+  bool want_max_logit = false;  // layers record their largest attention logit
 
   int64_t rows() const { return sequences * context; }
   Tensor gradient(const std::string& name) const { return (*gradients)[name]; }

@@ -28,7 +28,7 @@ struct ModelConfig {
   int64_t width = 0, vocab = 0, context = 0;
   ModelNorm norm = ModelNorm::rms;
   double norm_eps = 1e-5;
-  bool tied = true;          // the classifier is the embedding
+  bool tied = true;  // the classifier is the embedding
   bool ffn_bias = false;
   int64_t bos = -1, eos = -1;
   std::vector<LayerSpec> layers;
@@ -46,12 +46,12 @@ void validate(const ModelConfig& config);
 
 // A parameter tensor [rows, cols] of the model, in the order in which the flat buffer holds them.
 struct ParameterSpec {
-  std::string name;             // Hugging Face name, e.g. model.layers.0.self_attn.q_proj.weight
-  int64_t rows = 0, cols = 0;   // vectors: rows = 1
-  int64_t offset = 0;           // in numbers from the start of the flat buffer
-  bool decay = true;            // weight decay applies (not to norms, biases, gates)
-  int64_t layer = -1;           // −1: outside the layers
-  bool vector = false;          // written to disk as a vector [cols]
+  std::string name;            // Hugging Face name, e.g. model.layers.0.self_attn.q_proj.weight
+  int64_t rows = 0, cols = 0;  // vectors: rows = 1
+  int64_t offset = 0;          // in numbers from the start of the flat buffer
+  bool decay = true;           // weight decay applies (not to norms, biases, gates)
+  int64_t layer = -1;          // −1: outside the layers
+  bool vector = false;         // written to disk as a vector [cols]
   int64_t size() const { return rows * cols; }
 };
 

@@ -45,7 +45,8 @@ void scale_llama3(const RopeSpec& rope, std::vector<double>& frequencies) {
       f /= rope.factor;
       continue;
     }
-    const double smooth = (context / wavelength - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
+    const double smooth =
+        (context / wavelength - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
     f = (1 - smooth) * f / rope.factor + smooth * f;
   }
 }

@@ -48,7 +48,7 @@ AttentionSpec multi_head(std::string_view name, const PresetOptions& o) {
   AttentionSpec spec;
   spec.n_heads = default_heads(o);
   spec.head_dim = spec.value_dim = default_head_dim(o);
-  spec.kv_heads = o.kv_heads > 0 ? o.kv_heads
+  spec.kv_heads = o.kv_heads > 0  ? o.kv_heads
                   : name == "mha" ? spec.n_heads
                   : name == "mqa" ? 1
                                   : default_kv_heads(spec.n_heads);
@@ -64,13 +64,16 @@ AttentionSpec mla(const PresetOptions& o) {
   spec.key_source = KeySource::latent;
   spec.value_source = ValueSource::latent;
   spec.kv_rank = o.kv_rank > 0 ? o.kv_rank : round_to(static_cast<double>(o.width) / 4, 2);
-  spec.rope_dim = o.position != PositionKind::rope ? 0 : o.rope_dim > 0 ? o.rope_dim : round_to(static_cast<double>(d) / 2, 2);
+  spec.rope_dim = o.position != PositionKind::rope ? 0
+                  : o.rope_dim > 0                 ? o.rope_dim
+                                                   : round_to(static_cast<double>(d) / 2, 2);
   spec.q_rank = o.q_rank > 0 ? o.q_rank : spec.kv_rank;
   spec.q_norm = true;
-  const auto H = static_cast<double>(o.width), r = static_cast<double>(spec.q_rank), C = static_cast<double>(spec.kv_rank);
+  const auto H = static_cast<double>(o.width), r = static_cast<double>(spec.q_rank),
+             C = static_cast<double>(spec.kv_rank);
   const auto dim = static_cast<double>(d), rotary = static_cast<double>(spec.rope_dim);
-  spec.n_heads = o.heads > 0 ? o.heads
-                             : matching_heads(o, r * H + H * (C + rotary), r * (dim + rotary) + 2 * C * dim + dim * H);
+  spec.n_heads =
+      o.heads > 0 ? o.heads : matching_heads(o, r * H + H * (C + rotary), r * (dim + rotary) + 2 * C * dim + dim * H);
   spec.kv_heads = spec.n_heads;  // once expanded, every head has keys and values of its own
   return spec;
 }
@@ -87,7 +90,8 @@ AttentionSpec multi_matrix(std::string_view name, const PresetOptions& o) {
     spec.reuse = o.reuse;
     spec.reuse_at = o.reuse_at;
   }
-  const auto H = static_cast<double>(o.width), C = static_cast<double>(spec.head_dim), r = static_cast<double>(spec.q_rank);
+  const auto H = static_cast<double>(o.width), C = static_cast<double>(spec.head_dim),
+             r = static_cast<double>(spec.q_rank);
   const double fixed = H * r + H * C + (reuse ? C * C + C : H * C);
   spec.n_heads = o.heads > 0 ? o.heads : matching_heads(o, fixed, r * C + C * H);
   return spec;
@@ -113,9 +117,13 @@ ModelConfig make_preset(std::string_view name, const PresetOptions& o) {
   if (std::find(kNames.begin(), kNames.end(), name) == kNames.end())
     bad_input("[preset] unknown attention, got {}, expected one of {}", name, fmt::join(kNames, ", "));
   if (o.width < 1 || o.layers < 1 || o.share_cache < 1 || o.layers > 100000)
-    bad_input("[preset] sizes must be positive, got width {}, layers {}, share-cache {}", o.width, o.layers, o.share_cache);
+    bad_input("[preset] sizes must be positive, got width {}, layers {}, share-cache {}", o.width, o.layers,
+              o.share_cache);
   LayerSpec layer;
-  layer.attention = name == "mla" ? mla(o) : is_mfa(name) ? multi_matrix(name, o) : name == "fpba" ? fpba(o) : multi_head(name, o);
+  layer.attention = name == "mla"    ? mla(o)
+                    : is_mfa(name)   ? multi_matrix(name, o)
+                    : name == "fpba" ? fpba(o)
+                                     : multi_head(name, o);
   layer.attention.preset = name;
   layer.attention.position = o.position;
   layer.attention.rope = o.rope;
@@ -154,8 +162,8 @@ ModelConfig match_parameters(std::string_view name, const PresetOptions& options
     for (LayerSpec& layer : matched.layers) layer.ffn = ffn;
     if (std::abs(parameter_count(matched) - parameters) * 100 <= parameters) return matched;
   }
-  bad_input("[preset] {} cannot be matched to {} parameters at width {}, got {} with the smallest FFN", name, parameters,
-            options.width, parameter_count(config));
+  bad_input("[preset] {} cannot be matched to {} parameters at width {}, got {} with the smallest FFN", name,
+            parameters, options.width, parameter_count(config));
 }
 
 PresetOptions paper_shape(std::string_view name) {

@@ -16,13 +16,13 @@ std::span<const std::string_view> preset_names();
 struct PresetOptions {
   int64_t width = 256, layers = 4, vocab = 4096, context = 256;
   int64_t heads = 0, kv_heads = 0, head_dim = 0, q_rank = 0, ffn = 0;
-  int64_t kv_rank = 0, rope_dim = 0;   // mla
+  int64_t kv_rank = 0, rope_dim = 0;  // mla
   PositionKind position = PositionKind::rope;
   RopeSpec rope;
-  bool q_norm = false;                 // Step-3's latent norm, for mfa and mfa-kr
-  KeyReuse reuse = KeyReuse::gated;    // mfa-kr
+  bool q_norm = false;               // Step-3's latent norm, for mfa and mfa-kr
+  KeyReuse reuse = KeyReuse::gated;  // mfa-kr
   ReuseAt reuse_at = ReuseAt::before_rope;
-  int64_t share_cache = 1;             // every n layers share one cache; 1: none
+  int64_t share_cache = 1;  // every n layers share one cache; 1: none
   int64_t window = 0;
   ModelNorm norm = ModelNorm::rms;
   bool tied = true, qkv_bias = false, o_bias = false, qk_norm = false, ffn_bias = false;

@@ -11,7 +11,8 @@ QueryPath::QueryPath(const LayerContext& context, int64_t layer, RotaryTable rot
   Arena& saved = workspace.saved;
   up_name_ = prefix + (latent_attention ? "q_b_proj.weight" : "wq.weight");
   if (spec_->q_norm) {
-    latent_norm_ = NormLayer(context, prefix + (latent_attention ? "q_a_layernorm" : "inter_norm"), NormKind::rms, 1, saved);
+    latent_norm_ =
+        NormLayer(context, prefix + (latent_attention ? "q_a_layernorm" : "inter_norm"), NormKind::rms, 1, saved);
     latent_ = saved.tensor("query latent, normed", real, rows, spec_->q_rank);
   }
   if (low_rank()) raw_ = saved.tensor("queries", real, rows, q_cols);
@@ -28,8 +29,14 @@ void QueryPath::rotate(Tensor q, bool inverse) {
   if (!rotary_.cos) return;
   // MLA rotates the last rope_dim dims of a head, all others the whole head.
   const int64_t offset = spec_->key_dim() - spec_->rotary_dim();
-  context_->device.rope({.x = q, .positions = context_->positions, .cos = rotary_.cos, .sin = rotary_.sin,
-                         .n_heads = spec_->n_heads, .head_dim = spec_->key_dim(), .offset = offset, .inverse = inverse});
+  context_->device.rope({.x = q,
+                         .positions = context_->positions,
+                         .cos = rotary_.cos,
+                         .sin = rotary_.sin,
+                         .n_heads = spec_->n_heads,
+                         .head_dim = spec_->key_dim(),
+                         .offset = offset,
+                         .inverse = inverse});
 }
 
 Tensor QueryPath::forward(Tensor p) {

@@ -14,9 +14,9 @@ class QueryPath {
   QueryPath(const LayerContext& context, int64_t layer, RotaryTable rotary, Workspace& workspace);
 
   int64_t down_cols() const { return low_rank() ? spec_->q_rank : spec_->n_heads * spec_->key_dim(); }
-  Tensor forward(Tensor p);        // -> q [rows, n_heads · key_dim], rotated
-  Tensor gradient(Tensor dp);      // where attention_backward shall write dq
-  void backward(Tensor dp);        // dq (in gradient(dp)) -> dp [rows, down_cols], written
+  Tensor forward(Tensor p);    // -> q [rows, n_heads · key_dim], rotated
+  Tensor gradient(Tensor dp);  // where attention_backward shall write dq
+  void backward(Tensor dp);    // dq (in gradient(dp)) -> dp [rows, down_cols], written
 
  private:
   bool low_rank() const { return spec_->q_rank > 0; }
@@ -27,8 +27,8 @@ class QueryPath {
   RotaryTable rotary_;
   std::string up_name_;
   NormLayer latent_norm_, head_norm_;
-  Tensor p_, latent_, raw_, q_;   // P's columns; normed latent; q before the head norm; q
-  Tensor dq_, dlatent_;           // scratch
+  Tensor p_, latent_, raw_, q_;  // P's columns; normed latent; q before the head norm; q
+  Tensor dq_, dlatent_;          // scratch
 };
 
 }  // namespace mfa

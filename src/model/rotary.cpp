@@ -15,7 +15,8 @@ RotaryTable RotaryTables::get(const AttentionSpec& spec) {
   const int64_t numbers = host.positions * host.half;
   DeviceMemory memory(*device_, static_cast<size_t>(2 * numbers) * size_of(real));
   const Tensor cos{memory.data(), real, host.positions, host.half, host.half};
-  const Tensor sin{memory.data() + numbers * static_cast<int64_t>(size_of(real)), real, host.positions, host.half, host.half};
+  const Tensor sin{memory.data() + numbers * static_cast<int64_t>(size_of(real)), real, host.positions, host.half,
+                   host.half};
   upload_numbers(*device_, cos, host.cos);
   upload_numbers(*device_, sin, host.sin);
   entries_.push_back({spec.rope, dim, std::move(memory), {cos, sin}});

@@ -35,7 +35,9 @@ Json attention_to_json(const AttentionSpec& a) {
 
 AttentionSpec attention_from_json(const Json& json, std::string_view where) {
   AttentionSpec a;
-  const auto size = [&](const char* key, int64_t otherwise) { return find_int(json, key, where, 0, kMost).value_or(otherwise); };
+  const auto size = [&](const char* key, int64_t otherwise) {
+    return find_int(json, key, where, 0, kMost).value_or(otherwise);
+  };
   const auto flag = [&](const char* key) { return find_bool(json, key, where).value_or(false); };
   const auto choice = [&](const char* key, auto otherwise) {
     const auto name = find_string(json, key, where);
@@ -101,12 +103,15 @@ RopeSpec rope_from_json(const Json& config, std::string_view where) {
   if (!parameters->is_object()) bad_input("[config] {}: rope_parameters, expected an object", where);
   const Json& json = *parameters;
   rope.theta = find_double(json, "rope_theta", where).value_or(rope.theta);
-  std::string type = find_string(json, "rope_type", where).value_or(find_string(json, "type", where).value_or("default"));
+  std::string type =
+      find_string(json, "rope_type", where).value_or(find_string(json, "type", where).value_or("default"));
   if (type == "default") type = "none";
   rope.scaling = parse_enum<RopeScaling>(type, fmt::format("config {}: rope_type", where));
   rope.factor = find_double(json, "factor", where).value_or(1);
   rope.original_context = find_int(json, "original_max_position_embeddings", where, 0, kMost)
-                              .value_or(rope.scaling == RopeScaling::none ? 0 : find_int(config, "max_position_embeddings", where, 0, kMost).value_or(0));
+                              .value_or(rope.scaling == RopeScaling::none
+                                            ? 0
+                                            : find_int(config, "max_position_embeddings", where, 0, kMost).value_or(0));
   rope.low_freq_factor = find_double(json, "low_freq_factor", where).value_or(1);
   rope.high_freq_factor = find_double(json, "high_freq_factor", where).value_or(4);
   read_yarn(json, where, rope);
@@ -121,12 +126,14 @@ RopeSpec rope_from_json(const Json& config, std::string_view where) {
 }
 
 Json spec_to_json(const ModelConfig& config) {
-  Json json = {{"width", config.width},   {"vocab", config.vocab},       {"context", config.context},
+  Json json = {{"width", config.width},          {"vocab", config.vocab},       {"context", config.context},
                {"norm", enum_name(config.norm)}, {"norm_eps", config.norm_eps}, {"tied", config.tied},
                {"ffn_bias", config.ffn_bias},    {"bos", config.bos},           {"eos", config.eos}};
   Json layers = Json::array();
   for (const LayerSpec& layer : config.layers)
-    layers.push_back({{"attention", attention_to_json(layer.attention)}, {"ffn", layer.ffn}, {"window", layer.window},
+    layers.push_back({{"attention", attention_to_json(layer.attention)},
+                      {"ffn", layer.ffn},
+                      {"window", layer.window},
                       {"cache_owner", layer.cache_owner}});
   json["layers"] = std::move(layers);
   return json;

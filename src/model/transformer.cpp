@@ -12,10 +12,13 @@ namespace {
 NormKind kind_of(ModelNorm norm) { return norm == ModelNorm::rms ? NormKind::rms : NormKind::layer; }
 
 // Rows of logits that exist at a time: at most 32 MiB of them, yet enough rows to keep the products tall.
-int64_t logit_rows(int64_t rows, int64_t vocab) { return std::min(rows, std::clamp<int64_t>((8 << 20) / vocab, 128, 1024)); }
+int64_t logit_rows(int64_t rows, int64_t vocab) {
+  return std::min(rows, std::clamp<int64_t>((8 << 20) / vocab, 128, 1024));
+}
 
 bool has_readers(const ModelConfig& config, int64_t layer) {
-  return std::any_of(config.layers.begin(), config.layers.end(), [&](const LayerSpec& l) { return l.cache_owner == layer; });
+  return std::any_of(config.layers.begin(), config.layers.end(),
+                     [&](const LayerSpec& l) { return l.cache_owner == layer; });
 }
 
 }  // namespace
@@ -24,8 +27,12 @@ Transformer::Transformer(ParameterStore& weights, ParameterStore* gradients, con
                          int64_t sequences, int64_t context)
     : weights_(weights),
       config_(config),
-      context_{.device = weights.device(), .config = config_, .weights = weights_, .gradients = gradients,
-               .sequences = sequences, .context = context},
+      context_{.device = weights.device(),
+               .config = config_,
+               .weights = weights_,
+               .gradients = gradients,
+               .sequences = sequences,
+               .context = context},
       rotary_(weights.device(), context) {
   Device& device = context_.device;
   int64_t heads = 0;
@@ -66,8 +73,8 @@ void Transformer::plan(Workspace& w) {
     Block block;
     block.attention_norm = NormLayer(context_, prefix + "input_layernorm", kind_of(config_.norm), 1, w.saved);
     block.attention_input = w.saved.tensor("attention input", real, rows, width);
-    block.attention = std::make_unique<AttentionLayer>(context_, i, owner < 0 ? nullptr : blocks_[owner].attention.get(),
-                                                       has_readers(config_, i), rotary_, w);
+    block.attention = std::make_unique<AttentionLayer>(
+        context_, i, owner < 0 ? nullptr : blocks_[owner].attention.get(), has_readers(config_, i), rotary_, w);
     w.scratch.release(mark);
     block.middle = w.saved.tensor("after attention", real, rows, width);
     block.ffn_norm = NormLayer(context_, prefix + "post_attention_layernorm", kind_of(config_.norm), 1, w.saved);
@@ -88,7 +95,8 @@ void Transformer::plan(Workspace& w) {
 
 void Transformer::upload_positions() {
   std::vector<int32_t> positions(static_cast<size_t>(context_.rows()));
-  for (size_t r = 0; r < positions.size(); ++r) positions[r] = static_cast<int32_t>(static_cast<int64_t>(r) % context_.context);
+  for (size_t r = 0; r < positions.size(); ++r)
+    positions[r] = static_cast<int32_t>(static_cast<int64_t>(r) % context_.context);
   context_.device.upload(context_.positions, positions.data());
 }
 
@@ -132,8 +140,11 @@ double Transformer::score(bool gradients, double gradient_scale) {
     const int64_t n = std::min(logits_.rows, context_.rows() - r);
     const Tensor logits = logits_.slice_rows(0, n), x = final_.slice_rows(r, n);
     linear_forward(device, x, classifier(), {}, logits);
-    device.cross_entropy({.logits = logits, .targets = targets_.slice_cols(r, n), .losses = losses_.slice_cols(r, n),
-                          .gradient = gradients, .gradient_scale = gradient_scale});
+    device.cross_entropy({.logits = logits,
+                          .targets = targets_.slice_cols(r, n),
+                          .losses = losses_.slice_cols(r, n),
+                          .gradient = gradients,
+                          .gradient_scale = gradient_scale});
     if (gradients)
       linear_backward(device, x, classifier(), logits, classifier_gradient(), {}, dnormed_.slice_rows(r, n));
   }

@@ -6,7 +6,8 @@ namespace mfa {
 namespace {
 
 void check_range(std::string_view where, std::string_view field, int64_t value, int64_t low, int64_t high) {
-  if (value < low || value > high) bad_input("[config] {}{}, got {}, expected {} to {}", where, field, value, low, high);
+  if (value < low || value > high)
+    bad_input("[config] {}{}, got {}, expected {} to {}", where, field, value, low, high);
 }
 
 void check_rope(std::string_view where, const AttentionSpec& spec) {
@@ -18,7 +19,8 @@ void check_rope(std::string_view where, const AttentionSpec& spec) {
   if (!rope.frequencies.empty() && static_cast<int64_t>(rope.frequencies.size()) != spec.rotary_dim() / 2)
     bad_input("[config] {}rope frequencies, got {}, expected {} (one a rotated pair)", where, rope.frequencies.size(),
               spec.rotary_dim() / 2);
-  if (rope.scaling == RopeScaling::yarn && spec.value_source == ValueSource::key && spec.reuse_at == ReuseAt::after_rope)
+  if (rope.scaling == RopeScaling::yarn && spec.value_source == ValueSource::key &&
+      spec.reuse_at == ReuseAt::after_rope)
     bad_input("[config] {}values after RoPE are rotated back, which YaRN's scaled rotation does not allow", where);
   if ((rope.scaling == RopeScaling::yarn || rope.scaling == RopeScaling::llama3) && rope.original_context <= 0)
     bad_input("[config] {}yarn and llama3 scaling need the original context, got {}", where, rope.original_context);
@@ -44,11 +46,13 @@ void check_attention(std::string_view where, const AttentionSpec& spec, int64_t 
     check_range(where, "rope_dim", spec.rope_dim, 0, kMost);
     if (spec.qk_norm || spec.qkv_bias) bad_input("[config] {}MLA has no q/k norms and no q, k, v biases", where);
     if (spec.kv_heads != spec.n_heads)
-      bad_input("[config] {}MLA expands to one key a head, got {} KV heads for {} heads", where, spec.kv_heads, spec.n_heads);
+      bad_input("[config] {}MLA expands to one key a head, got {} KV heads for {} heads", where, spec.kv_heads,
+                spec.n_heads);
     if (spec.position != PositionKind::rope && spec.rope_dim != 0)
       bad_input("[config] {}MLA without RoPE has no rotary dims, got rope_dim {}", where, spec.rope_dim);
   }
-  if (spec.key_source == KeySource::input && (spec.head_dim != width || spec.kv_heads != 1 || spec.qk_norm || spec.qkv_bias))
+  if (spec.key_source == KeySource::input &&
+      (spec.head_dim != width || spec.kv_heads != 1 || spec.qk_norm || spec.qkv_bias))
     bad_input("[config] {}FPBA's keys are the {} inputs themselves, got head_dim {} and {} KV heads", where, width,
               spec.head_dim, spec.kv_heads);
   if (spec.key_source == KeySource::input && spec.value_source != ValueSource::key)
@@ -82,7 +86,8 @@ void validate(const ModelConfig& config) {
   check_range("", "vocab", config.vocab, 2, 1 << 26);
   check_range("", "context", config.context, 1, 1 << 26);
   check_range("", "layers", config.n_layers(), 1, 100000);
-  if (!(config.norm_eps > 0 && config.norm_eps < 1)) bad_input("[config] norm_eps, got {}, expected 0 to 1", config.norm_eps);
+  if (!(config.norm_eps > 0 && config.norm_eps < 1))
+    bad_input("[config] norm_eps, got {}, expected 0 to 1", config.norm_eps);
   double total = static_cast<double>(config.vocab) * static_cast<double>(config.width);
   for (int64_t i = 0; i < config.n_layers(); ++i) {
     const LayerSpec& layer = config.layers[i];

@@ -20,7 +20,10 @@ void ValueMap::backward(Tensor x, Tensor mixed, Tensor dout, Tensor dx, Tensor s
   if (identity()) return;
   Tensor dmixed = dout;
   if (form_ == KeyReuse::gated) {
-    device.gate_backward({.mixed = mixed, .alpha = context_->weights[gate_], .dout = dout, .dmixed = scratch,
+    device.gate_backward({.mixed = mixed,
+                          .alpha = context_->weights[gate_],
+                          .dout = dout,
+                          .dmixed = scratch,
                           .dalpha = context_->gradient(gate_)});
     dmixed = scratch;
   }

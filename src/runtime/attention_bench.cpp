@@ -1,5 +1,7 @@
 #include "runtime/attention_bench.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -7,13 +9,11 @@
 #include <numeric>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "base/arena.h"
 #include "base/progress.h"
 #include "base/random.h"
-#include "model/position.h"
 #include "model/parameter_store.h"
+#include "model/position.h"
 
 namespace mfa {
 namespace {
@@ -46,8 +46,13 @@ double median_seconds(int64_t copies, double budget, const Call& call) {
 class DecodeBench {
  public:
   DecodeBench(Device& device, const AttentionBenchShape& s) : device_(device), shape_(s) {
-    const KvPoolSpec spec{.kv_heads = s.kv_heads, .key_dim = s.head_dim, .value_dim = s.head_dim, .value_in_key = s.key_reuse,
-                          .page_tokens = 64, .pages = (s.context + 63) / 64, .type = s.kv_type};
+    const KvPoolSpec spec{.kv_heads = s.kv_heads,
+                          .key_dim = s.head_dim,
+                          .value_dim = s.head_dim,
+                          .value_in_key = s.key_reuse,
+                          .page_tokens = 64,
+                          .pages = (s.context + 63) / 64,
+                          .type = s.kv_type};
     const int64_t bytes = spec.bytes_per_token() * s.context;
     pages_.resize(static_cast<size_t>(spec.pages));
     std::iota(pages_.begin(), pages_.end(), 0);
@@ -122,9 +127,16 @@ class DecodeBench {
 // Whole sequences, forward or forward and backward.
 class SequenceBench {
  public:
-  SequenceBench(Device& device, const AttentionBenchShape& s) : device_(device), backward_(s.phase == BenchPhase::train) {
-    attention_ = {.sequences = 1, .tokens = s.context, .n_heads = s.heads, .kv_heads = s.kv_heads, .key_dim = s.head_dim,
-                  .value_dim = s.head_dim, .window = 0, .scale = 1 / std::sqrt(static_cast<double>(s.head_dim))};
+  SequenceBench(Device& device, const AttentionBenchShape& s)
+      : device_(device), backward_(s.phase == BenchPhase::train) {
+    attention_ = {.sequences = 1,
+                  .tokens = s.context,
+                  .n_heads = s.heads,
+                  .kv_heads = s.kv_heads,
+                  .key_dim = s.head_dim,
+                  .value_dim = s.head_dim,
+                  .window = 0,
+                  .scale = 1 / std::sqrt(static_cast<double>(s.head_dim))};
     const int64_t bytes = 4 * s.context * s.head_dim * (s.heads + s.kv_heads) * (backward_ ? 4 : 2);
     copies_ = std::max<int64_t>(2, kRotatedBytes / bytes + 1);
     Arena planned;
@@ -142,7 +154,8 @@ class SequenceBench {
       const Operands& o = operands_[static_cast<size_t>(i)];
       AttentionArgs forward;
       forward.shape = attention_;
-      forward.q = o.q, forward.k = o.k, forward.v = o.v, forward.out = o.out, forward.lse = o.lse, forward.scratch = scratch_;
+      forward.q = o.q, forward.k = o.k, forward.v = o.v, forward.out = o.out, forward.lse = o.lse,
+      forward.scratch = scratch_;
       device_.attention_forward(forward);
       if (backward_)
         device_.attention_backward({.forward = forward, .dout = o.dout, .dq = o.dq, .dk = o.dk, .dv = o.dv});
@@ -188,7 +201,8 @@ class SequenceBench {
 AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& s, double seconds) {
   AttentionBenchRow row;
   row.shape = s;
-  const auto heads = static_cast<double>(s.heads), T = static_cast<double>(s.context), C = static_cast<double>(s.head_dim);
+  const auto heads = static_cast<double>(s.heads), T = static_cast<double>(s.context),
+             C = static_cast<double>(s.head_dim);
   const auto kv_heads = static_cast<double>(s.kv_heads);
   if (s.phase == BenchPhase::decode) {
     row.seconds = DecodeBench(device, s).seconds(seconds);
@@ -207,9 +221,11 @@ AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& s, 
 
 std::string describe(const AttentionBenchShape& s) {
   constexpr std::array<std::string_view, 3> phases = {"decode", "prefill", "train"};
-  return fmt::format("{} {} heads x {}, {} KV head{}, context {}{}", phases[static_cast<size_t>(s.phase)], s.heads, s.head_dim,
-                     s.kv_heads, s.kv_heads == 1 ? "" : "s", s.context,
-                     s.phase == BenchPhase::decode ? fmt::format(", {} KV{}", name_of(s.kv_type), s.key_reuse ? ", key reuse" : "") : "");
+  return fmt::format("{} {} heads x {}, {} KV head{}, context {}{}", phases[static_cast<size_t>(s.phase)], s.heads,
+                     s.head_dim, s.kv_heads, s.kv_heads == 1 ? "" : "s", s.context,
+                     s.phase == BenchPhase::decode
+                         ? fmt::format(", {} KV{}", name_of(s.kv_type), s.key_reuse ? ", key reuse" : "")
+                         : "");
 }
 
 }  // namespace mfa

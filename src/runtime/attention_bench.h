@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 
-
 #include "kernels/device.h"
 
 namespace mfa {
@@ -14,7 +13,7 @@ enum class BenchPhase { decode, prefill, train };
 struct AttentionBenchShape {
   int64_t heads = 16, kv_heads = 1, head_dim = 256, context = 8192;
   DType kv_type = DType::bf16;
-  bool key_reuse = false;   // MFA-KR: values are the unrotated keys, which are rotated as they are read
+  bool key_reuse = false;  // MFA-KR: values are the unrotated keys, which are rotated as they are read
   BenchPhase phase = BenchPhase::decode;
 };
 

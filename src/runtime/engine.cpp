@@ -9,9 +9,9 @@ namespace mfa {
 
 struct Engine::Piece {
   StepItem* item;
-  int64_t begin, count;     // tokens [begin, begin + count) of the item
-  int64_t first_row;        // in the block
-  int64_t first_position;   // in the sequence
+  int64_t begin, count;    // tokens [begin, begin + count) of the item
+  int64_t first_row;       // in the block
+  int64_t first_position;  // in the sequence
 };
 
 Engine::Engine(Device& device, const ModelConfig& config, const ParameterStore& weights, const EngineOptions& options)
@@ -27,7 +27,8 @@ Engine::Engine(Device& device, const ModelConfig& config, const ParameterStore& 
   device.convert(embedding_, table);
   classifier_ = device.pack_weight(config.tied ? table : weights["lm_head.weight"], options.weights);
   for (int64_t i = 0; i < config_.n_layers(); ++i)
-    layers_.emplace_back(device, config_, i, weights, vectors_, rotary_.get(config_.layers[i].attention), options.weights);
+    layers_.emplace_back(device, config_, i, weights, vectors_, rotary_.get(config_.layers[i].attention),
+                         options.weights);
   weight_bytes_ = classifier_->bytes();
   for (const InferenceLayer& layer : layers_) weight_bytes_ += layer.weight_bytes();
   Arena planned;
@@ -97,9 +98,13 @@ void Engine::finish(const Piece& piece) {
   const int64_t n = item.wanted == Wanted::last_logits ? 1 : piece.count;
   const int64_t row = piece.first_row + piece.count - n;
   const bool layer_norm = config_.norm == ModelNorm::layer;
-  const Tensor h = scratch_.h.slice_rows(row, n), normed = scratch_.normed.slice_rows(row, n), logits = logits_.slice_rows(0, n);
-  device_.norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms, .x = h, .weight = vectors_["model.norm.weight"],
-                        .bias = layer_norm ? vectors_["model.norm.bias"] : Tensor{}, .y = normed,
+  const Tensor h = scratch_.h.slice_rows(row, n), normed = scratch_.normed.slice_rows(row, n),
+               logits = logits_.slice_rows(0, n);
+  device_.norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms,
+                        .x = h,
+                        .weight = vectors_["model.norm.weight"],
+                        .bias = layer_norm ? vectors_["model.norm.bias"] : Tensor{},
+                        .y = normed,
                         .statistics = scratch_.statistics.slice_rows(0, n).slice_cols(0, layer_norm ? 2 : 1),
                         .eps = config_.norm_eps});
   device_.linear(normed, *classifier_, logits);
@@ -127,9 +132,11 @@ void Engine::step(KvCache& cache, std::span<StepItem> items) {
     const auto n = static_cast<int64_t>(item.ids.size());
     const int64_t start = item.sequence->length();
     if (start + n > positions_)
-      bad_input("[engine] the sequence grows beyond the context, got {} tokens, expected at most {}", start + n, positions_);
+      bad_input("[engine] the sequence grows beyond the context, got {} tokens, expected at most {}", start + n,
+                positions_);
     for (const int32_t id : item.ids)
-      if (id < 0 || id >= config_.vocab) bad_input("[engine] token id, got {}, expected 0 to {}", id, config_.vocab - 1);
+      if (id < 0 || id >= config_.vocab)
+        bad_input("[engine] token id, got {}, expected 0 to {}", id, config_.vocab - 1);
     item.sequence->extend(n);
     for (int64_t begin = 0; begin < n;) {
       const int64_t count = std::min(n - begin, rows_ - rows);

@@ -15,9 +15,9 @@
 namespace mfa {
 
 struct EngineOptions {
-  DType weights = DType::f32;   // how products keep their weights: f32 or bf16
-  int64_t positions = 0;        // the longest sequence; 0: the model's context
-  int64_t rows = 256;           // tokens computed at a time; longer prompts are cut, which changes no bit
+  DType weights = DType::f32;  // how products keep their weights: f32 or bf16
+  int64_t positions = 0;       // the longest sequence; 0: the model's context
+  int64_t rows = 256;          // tokens computed at a time; longer prompts are cut, which changes no bit
 };
 
 enum class Wanted { nothing, last_logits, all_logits, losses };
@@ -27,8 +27,8 @@ struct StepItem {
   Sequence* sequence = nullptr;
   std::span<const int32_t> ids;
   Wanted wanted = Wanted::nothing;
-  std::span<const int32_t> targets;   // Wanted::losses: one a token, negative is not scored
-  std::vector<float> result;          // logits [1 or n, vocab], or n losses in nats
+  std::span<const int32_t> targets;  // Wanted::losses: one a token, negative is not scored
+  std::vector<float> result;         // logits [1 or n, vocab], or n losses in nats
 };
 
 class Engine {

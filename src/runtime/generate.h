@@ -11,15 +11,15 @@
 namespace mfa {
 
 struct GenerateResult {
-  std::vector<int32_t> ids;             // the new tokens
-  std::vector<float> prompt_logits;     // [prompt, vocab], only when asked for
+  std::vector<int32_t> ids;          // the new tokens
+  std::vector<float> prompt_logits;  // [prompt, vocab], only when asked for
   int64_t prompt_tokens = 0;
   double prefill_tokens_per_s = 0, decode_tokens_per_s = 0;  // 0 where nothing was computed
 };
 
 struct GenerateOptions {
   int64_t new_tokens = 128;
-  int32_t eos = -1;                     // stops after it; −1: never
+  int32_t eos = -1;  // stops after it; −1: never
   bool keep_prompt_logits = false;
   std::function<bool(int32_t)> on_token;  // called with each new token; false stops
 };

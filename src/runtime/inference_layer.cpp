@@ -69,7 +69,8 @@ InferenceLayer::InferenceLayer(Device& device, const ModelConfig& config, int64_
   down_ = pack(device, weights.span(first, last), storage);
   if (spec_->q_rank > 0) q_up_ = pack(device, weights[attn + (latent() ? "q_b_proj.weight" : "wq.weight")], storage);
   if (latent()) {
-    const std::string owner = "model.layers." + std::to_string(config.cache_layer(layer)) + ".self_attn.kv_b_proj.weight";
+    const std::string owner =
+        "model.layers." + std::to_string(config.cache_layer(layer)) + ".self_attn.kv_b_proj.weight";
     const Tensor up = weights[owner];
     const std::vector<double> host = weights.download_f64(weights.spec(owner));
     const int64_t d = spec_->head_dim, v = spec_->value_dim, rank = spec_->kv_rank;
@@ -83,7 +84,8 @@ InferenceLayer::InferenceLayer(Device& device, const ModelConfig& config, int64_
   }
   const std::string o = attn + "o_proj.weight";
   if (spec_->value_source == ValueSource::key && spec_->reuse != KeyReuse::identity)
-    out_ = pack_host(device, fold_output(config, weights, layer, o), config.width, spec_->n_heads * spec_->value_dim, storage);
+    out_ = pack_host(device, fold_output(config, weights, layer, o), config.width, spec_->n_heads * spec_->value_dim,
+                     storage);
   else
     out_ = pack(device, weights[o], storage);
   gate_up_ = pack(device, weights.span(mlp + "gate_proj.weight", mlp + "up_proj.weight"), storage);
@@ -104,7 +106,9 @@ size_t InferenceLayer::weight_bytes() const {
   return total;
 }
 
-int64_t InferenceLayer::query_cols() const { return spec_->q_rank > 0 ? spec_->q_rank : spec_->n_heads * spec_->key_dim(); }
+int64_t InferenceLayer::query_cols() const {
+  return spec_->q_rank > 0 ? spec_->q_rank : spec_->n_heads * spec_->key_dim();
+}
 
 InferenceLayer::Sizes InferenceLayer::sizes() const {
   const int64_t heads = spec_->n_heads, cached = spec_->kv_rank + spec_->rope_dim;
@@ -125,16 +129,26 @@ InferenceLayer::Sizes InferenceLayer::sizes() const {
 void InferenceLayer::norm(const std::string& name, bool layer_norm, Tensor x, Tensor y, Tensor statistics) const {
   const Tensor weight = (*vectors_)[name + ".weight"];
   const int64_t numbers = x.cols / weight.cols * (layer_norm ? 2 : 1);
-  device_->norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms, .x = x, .weight = weight,
-                         .bias = layer_norm ? (*vectors_)[name + ".bias"] : Tensor{}, .y = y,
-                         .statistics = statistics.slice_rows(0, x.rows).slice_cols(0, numbers), .eps = config_->norm_eps});
+  device_->norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms,
+                         .x = x,
+                         .weight = weight,
+                         .bias = layer_norm ? (*vectors_)[name + ".bias"] : Tensor{},
+                         .y = y,
+                         .statistics = statistics.slice_rows(0, x.rows).slice_cols(0, numbers),
+                         .eps = config_->norm_eps});
 }
 
 void InferenceLayer::rotate(InferenceScratch& s, Tensor x, int64_t heads, int64_t head_dim, int64_t offset,
                             bool inverse) const {
   if (!rotary_.cos) return;
-  device_->rope({.x = x, .positions = s.positions.slice_cols(0, s.rows), .cos = rotary_.cos, .sin = rotary_.sin,
-                 .n_heads = heads, .head_dim = head_dim, .offset = offset, .inverse = inverse});
+  device_->rope({.x = x,
+                 .positions = s.positions.slice_cols(0, s.rows),
+                 .cos = rotary_.cos,
+                 .sin = rotary_.sin,
+                 .n_heads = heads,
+                 .head_dim = head_dim,
+                 .offset = offset,
+                 .inverse = inverse});
 }
 
 void InferenceLayer::add_bias(const std::string& name, Tensor y) const {
@@ -149,7 +163,8 @@ Tensor InferenceLayer::queries(InferenceScratch& s, Tensor p) const {
   const std::string attn = prefix_ + "self_attn.";
   Tensor q = p;
   if (spec_->q_norm) {
-    norm(attn + (latent() ? "q_a_layernorm" : "inter_norm"), false, p, s.q_latent.slice_rows(0, s.rows).slice_cols(0, spec_->q_rank), s.statistics);
+    norm(attn + (latent() ? "q_a_layernorm" : "inter_norm"), false, p,
+         s.q_latent.slice_rows(0, s.rows).slice_cols(0, spec_->q_rank), s.statistics);
     q = s.q_latent.slice_rows(0, s.rows).slice_cols(0, spec_->q_rank);
   }
   const Tensor up = s.q.slice_rows(0, s.rows).slice_cols(0, spec_->n_heads * spec_->key_dim());
@@ -170,10 +185,17 @@ Tensor InferenceLayer::absorb(InferenceScratch& s, Tensor q) const {
   const int64_t width = spec_->kv_rank + spec_->rope_dim, heads = spec_->n_heads;
   const Tensor absorbed = s.q_absorbed.slice_rows(0, s.rows).slice_cols(0, heads * width);
   for (int64_t h = 0; h < heads; ++h)
-    device_->linear(q.slice_cols(h * spec_->key_dim(), spec_->head_dim), *absorb_[h], absorbed.slice_cols(h * width, spec_->kv_rank));
+    device_->linear(q.slice_cols(h * spec_->key_dim(), spec_->head_dim), *absorb_[h],
+                    absorbed.slice_cols(h * width, spec_->kv_rank));
   if (spec_->rope_dim > 0)
-    device_->copy_heads({.src = q, .dst = absorbed, .n_heads = heads, .dim = spec_->rope_dim, .src_head_dim = spec_->key_dim(),
-                         .src_offset = spec_->head_dim, .dst_head_dim = width, .dst_offset = spec_->kv_rank});
+    device_->copy_heads({.src = q,
+                         .dst = absorbed,
+                         .n_heads = heads,
+                         .dim = spec_->rope_dim,
+                         .src_head_dim = spec_->key_dim(),
+                         .src_offset = spec_->head_dim,
+                         .dst_head_dim = width,
+                         .dst_offset = spec_->kv_rank});
   return absorbed;
 }
 
@@ -199,7 +221,8 @@ void InferenceLayer::append(InferenceScratch& s, KvCache& cache, Tensor p) const
     k = s.k.slice_rows(0, s.rows).slice_cols(0, key_cols);
   }
   if (!rotate_on_read()) rotate(s, k, spec_->kv_heads, spec_->head_dim, 0, false);
-  const Tensor v = spec_->value_source == ValueSource::projection ? p.slice_cols(key_cols, p.cols - key_cols) : Tensor{};
+  const Tensor v =
+      spec_->value_source == ValueSource::projection ? p.slice_cols(key_cols, p.cols - key_cols) : Tensor{};
   device_->kv_append(cache.pool(layer_), k, v, s.slots);
 }
 
@@ -232,10 +255,18 @@ void InferenceLayer::attention(InferenceScratch& s, KvCache& cache) const {
   }
   if (config_->owns_cache(layer_)) append(s, cache, p.slice_cols(q_cols, p.cols - q_cols));
   const Tensor q = queries(s, p.slice_cols(0, q_cols));
-  const Tensor out = s.out.slice_rows(0, s.rows).slice_cols(0, spec_->n_heads * (latent() ? spec_->kv_rank : spec_->value_dim));
-  PagedAttentionArgs args{.pool = &cache.pool(layer_), .q = q, .out = out, .n_heads = spec_->n_heads,
-                          .window = config_->layers[layer_].window, .scale = softmax_scale(*spec_),
-                          .alibi_slopes = alibi_, .key_cos = {}, .key_sin = {}, .sequences = s.sequences};
+  const Tensor out =
+      s.out.slice_rows(0, s.rows).slice_cols(0, spec_->n_heads * (latent() ? spec_->kv_rank : spec_->value_dim));
+  PagedAttentionArgs args{.pool = &cache.pool(layer_),
+                          .q = q,
+                          .out = out,
+                          .n_heads = spec_->n_heads,
+                          .window = config_->layers[layer_].window,
+                          .scale = softmax_scale(*spec_),
+                          .alibi_slopes = alibi_,
+                          .key_cos = {},
+                          .key_sin = {},
+                          .sequences = s.sequences};
   if (rotate_on_read()) {
     args.key_cos = rotary_.cos;
     args.key_sin = rotary_.sin;
@@ -254,7 +285,8 @@ void InferenceLayer::forward(InferenceScratch& s, KvCache& cache) const {
   attention(s, cache);
   norm(prefix_ + "post_attention_layernorm", layer_norm, h, normed, s.statistics);
   const int64_t ffn = config_->layers[layer_].ffn;
-  const Tensor gate_up = s.gate_up.slice_rows(0, s.rows).slice_cols(0, 2 * ffn), act = s.act.slice_rows(0, s.rows).slice_cols(0, ffn);
+  const Tensor gate_up = s.gate_up.slice_rows(0, s.rows).slice_cols(0, 2 * ffn),
+               act = s.act.slice_rows(0, s.rows).slice_cols(0, ffn);
   device_->linear(normed, *gate_up_, gate_up);
   add_bias(mlp + "gate_proj.bias", gate_up.slice_cols(0, ffn));
   add_bias(mlp + "up_proj.bias", gate_up.slice_cols(ffn, ffn));

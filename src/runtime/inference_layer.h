@@ -28,9 +28,9 @@ class PackedVectors {
 
 // Rows that are computed together, each a token of some sequence.
 struct InferenceScratch {
-  int64_t rows = 0;                     // of this block
+  int64_t rows = 0;  // of this block
   Tensor h, normed, down, q_latent, q, q_absorbed, k, cached, out, expanded, gate_up, act, statistics, positions;
-  std::vector<int64_t> slots;           // of the cache, one a row
+  std::vector<int64_t> slots;  // of the cache, one a row
   std::vector<PagedSequence> sequences;
 };
 
@@ -74,7 +74,8 @@ class InferenceLayer {
   DeviceMemory alibi_memory_;
   Tensor alibi_;
   std::unique_ptr<PackedWeight> down_, q_up_, out_, gate_up_, ffn_down_;
-  std::vector<std::unique_ptr<PackedWeight>> absorb_, expand_;  // MLA, by head: [kv_rank, head_dim], [value_dim, kv_rank]
+  std::vector<std::unique_ptr<PackedWeight>> absorb_,
+      expand_;  // MLA, by head: [kv_rank, head_dim], [value_dim, kv_rank]
 };
 
 }  // namespace mfa

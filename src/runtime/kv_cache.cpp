@@ -26,7 +26,8 @@ KvCache::KvCache(Device& device, const ModelConfig& config, DType type, int64_t 
   const int64_t pages = (tokens + kPageTokens - 1) / kPageTokens;
   for (int64_t i = 0; i < config.n_layers(); ++i) {
     owners_.push_back(config.cache_layer(i));
-    pools_.push_back(config.owns_cache(i) ? device.make_kv_pool(kv_pool_spec(config.layers[i].attention, type, pages)) : nullptr);
+    pools_.push_back(config.owns_cache(i) ? device.make_kv_pool(kv_pool_spec(config.layers[i].attention, type, pages))
+                                          : nullptr);
   }
   for (int64_t p = pages; p-- > 0;) free_.push_back(static_cast<int32_t>(p));
 }

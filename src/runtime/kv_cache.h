@@ -22,8 +22,8 @@ class KvCache {
   KvCache(Device& device, const ModelConfig& config, DType type, int64_t tokens);
 
   int64_t page_tokens() const { return kPageTokens; }
-  int64_t bytes_per_token() const;                   // as allocated: bytes of a page ÷ its tokens, over all pools
-  size_t bytes() const;                              // allocated in all
+  int64_t bytes_per_token() const;  // as allocated: bytes of a page ÷ its tokens, over all pools
+  size_t bytes() const;             // allocated in all
   int64_t free_tokens() const { return static_cast<int64_t>(free_.size()) * kPageTokens; }
   KvPool& pool(int64_t layer) const { return *pools_[owners_[layer]]; }  // the owner's, for layers that share
 
@@ -45,9 +45,9 @@ class Sequence {
 
   int64_t length() const { return length_; }
   std::span<const int32_t> pages() const { return pages_; }
-  int64_t slot(int64_t position) const;   // page · page_tokens + offset
-  void extend(int64_t tokens);            // takes pages as needed; Failure when the cache is full
-  void truncate(int64_t length);          // forgets tokens from `length` on
+  int64_t slot(int64_t position) const;  // page · page_tokens + offset
+  void extend(int64_t tokens);           // takes pages as needed; Failure when the cache is full
+  void truncate(int64_t length);         // forgets tokens from `length` on
 
  private:
   KvCache* cache_;

@@ -18,14 +18,14 @@ ModelSession open_model(Device& device, const std::filesystem::path& model, cons
   const SafetensorsReader reader(fs::is_directory(model) ? folder_of(model) : model);
   const DType stored = weight_type(reader);
   session.kv_type = parse_kv(options.kv, stored);
-  const Precision precision = options.precision == "auto" && stored == DType::f32 ? Precision::f32
-                                                                                    : parse_precision(options.precision, device);
+  const Precision precision =
+      options.precision == "auto" && stored == DType::f32 ? Precision::f32 : parse_precision(options.precision, device);
   // On a CPU that multiplies in f32, bf16 weights stay bf16 in memory: half the bytes to read, the same numbers.
   session.weight_type = stored != DType::f32 || precision == Precision::bf16 ? DType::bf16 : DType::f32;
   ParameterStore weights(device, session.config);
   load_parameters(reader, session.config, weights);
-  session.engine = std::make_unique<Engine>(device, session.config, weights,
-                                            EngineOptions{.weights = session.weight_type, .positions = options.positions});
+  session.engine = std::make_unique<Engine>(
+      device, session.config, weights, EngineOptions{.weights = session.weight_type, .positions = options.positions});
   return session;
 }
 

@@ -8,20 +8,25 @@
 namespace mfa {
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) {
-  if (!(options.temperature > 0)) bad_input("[sampler] temperature, got {}, expected a positive number (or --greedy)", options.temperature);
+  if (!(options.temperature > 0))
+    bad_input("[sampler] temperature, got {}, expected a positive number (or --greedy)", options.temperature);
   if (options.top_k < 0) bad_input("[sampler] top-k, got {}, expected 0 or more", options.top_k);
-  if (!(options.top_p > 0 && options.top_p <= 1)) bad_input("[sampler] top-p, got {}, expected more than 0, at most 1", options.top_p);
+  if (!(options.top_p > 0 && options.top_p <= 1))
+    bad_input("[sampler] top-p, got {}, expected more than 0, at most 1", options.top_p);
   if (!(options.min_p >= 0 && options.min_p <= 1)) bad_input("[sampler] min-p, got {}, expected 0 to 1", options.min_p);
 }
 
 int32_t Sampler::sample(std::span<const float> logits) {
-  if (options_.greedy)
-    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  if (options_.greedy) return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) candidates_.push_back({static_cast<int32_t>(i), logits[i], 0});
-  const auto likelier = [](const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); };
-  const size_t k = options_.top_k > 0 ? std::min<size_t>(candidates_.size(), static_cast<size_t>(options_.top_k)) : candidates_.size();
-  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k), candidates_.end(), likelier);
+  const auto likelier = [](const Candidate& a, const Candidate& b) {
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+  };
+  const size_t k = options_.top_k > 0 ? std::min<size_t>(candidates_.size(), static_cast<size_t>(options_.top_k))
+                                      : candidates_.size();
+  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k), candidates_.end(),
+                    likelier);
   candidates_.resize(k);
 
   // Softmax at the temperature; then the filters on probabilities, in the order top-p, min-p.

@@ -10,11 +10,11 @@
 namespace mfa {
 
 struct SamplerOptions {
-  bool greedy = false;        // the largest logit; ties go to the lowest id
-  double temperature = 1.0;   // > 0
-  int64_t top_k = 0;          // 0: all
-  double top_p = 1.0;         // smallest set of tokens whose probability reaches it
-  double min_p = 0.0;         // tokens at least this share of the likeliest one's probability
+  bool greedy = false;       // the largest logit; ties go to the lowest id
+  double temperature = 1.0;  // > 0
+  int64_t top_k = 0;         // 0: all
+  double top_p = 1.0;        // smallest set of tokens whose probability reaches it
+  double min_p = 0.0;        // tokens at least this share of the likeliest one's probability
   uint64_t seed = 0;
 };
 

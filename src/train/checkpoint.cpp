@@ -28,16 +28,19 @@ std::optional<int64_t> step_of(const fs::path& folder) {
 void write_moments(const fs::path& file, Optimizer& optimizer) {
   std::vector<std::vector<float>> values;
   std::vector<TensorToWrite> tensors;
-  for (const auto& [prefix, store] : {std::pair("m.", &optimizer.first_moment()), std::pair("v.", &optimizer.second_moment())})
+  for (const auto& [prefix, store] :
+       {std::pair("m.", &optimizer.first_moment()), std::pair("v.", &optimizer.second_moment())})
     for (const ParameterSpec& spec : store->table()) {
       values.push_back(store->download(spec));
-      tensors.push_back({prefix + spec.name, DType::f32, {spec.rows, spec.cols}, std::as_bytes(std::span(values.back()))});
+      tensors.push_back(
+          {prefix + spec.name, DType::f32, {spec.rows, spec.cols}, std::as_bytes(std::span(values.back()))});
     }
   write_safetensors(file, tensors);
 }
 
 void read_moments(const SafetensorsReader& reader, Optimizer& optimizer) {
-  for (const auto& [prefix, store] : {std::pair("m.", &optimizer.first_moment()), std::pair("v.", &optimizer.second_moment())})
+  for (const auto& [prefix, store] :
+       {std::pair("m.", &optimizer.first_moment()), std::pair("v.", &optimizer.second_moment())})
     for (const ParameterSpec& spec : store->table()) {
       const std::vector<int64_t> shape = {spec.rows, spec.cols};
       std::vector<float> values(static_cast<size_t>(spec.size()));
@@ -61,14 +64,16 @@ void verify(const fs::path& folder) {
     const std::string_view line = left.substr(0, line_length(name));
     const bool well_formed = line.size() == line_length(name) && line.substr(32) == "  " + name + "\n" &&
                              line.substr(0, 32).find_first_not_of("0123456789abcdef") == std::string_view::npos;
-    if (!well_formed) bad_input("[checkpoint] {} is damaged: no checksum of {}. {}", (folder / "MANIFEST").string(), name, advice);
+    if (!well_formed)
+      bad_input("[checkpoint] {} is damaged: no checksum of {}. {}", (folder / "MANIFEST").string(), name, advice);
     if (!fs::exists(folder / name)) bad_input("[checkpoint] {} is missing. {}", (folder / name).string(), advice);
     if (line != checksum_line(folder, name))
       bad_input("[checkpoint] {} is damaged: its checksum is not the one in {}. {}", (folder / name).string(),
                 (folder / "MANIFEST").string(), advice);
     left.remove_prefix(line.size());
   }
-  if (!left.empty()) bad_input("[checkpoint] {} is damaged: more than its three lines. {}", (folder / "MANIFEST").string(), advice);
+  if (!left.empty())
+    bad_input("[checkpoint] {} is damaged: more than its three lines. {}", (folder / "MANIFEST").string(), advice);
 }
 
 }  // namespace

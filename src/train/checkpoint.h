@@ -12,8 +12,8 @@ namespace mfa {
 
 // MANIFEST holds a line a file as the program xxh128sum writes and checks it. A folder without one is no checkpoint:
 // its writing was cut short, and nothing looks at it.
-void write_checkpoint(const std::filesystem::path& run, int64_t step, const ParameterStore& weights, Optimizer& optimizer,
-                      const Json& trainer);
+void write_checkpoint(const std::filesystem::path& run, int64_t step, const ParameterStore& weights,
+                      Optimizer& optimizer, const Json& trainer);
 
 // Steps of the whole checkpoints of a run, ascending.
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);

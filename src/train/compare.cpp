@@ -25,14 +25,21 @@ Json curve_to_json(const std::vector<LossPoint>& curve) {
 std::vector<LossPoint> curve_from_json(const Json& json) {
   std::vector<LossPoint> curve;
   for (const Json& point : json)
-    if (point.is_array() && point.size() == 2 && point[1].is_number()) curve.push_back({point[0].get<int64_t>(), point[1].get<double>()});
+    if (point.is_array() && point.size() == 2 && point[1].is_number())
+      curve.push_back({point[0].get<int64_t>(), point[1].get<double>()});
   return curve;
 }
 
-std::vector<LossPoint> points(const std::vector<LossAt>& curve) {
-  std::vector<LossPoint> result;
-  for (const LossAt& at : curve) result.push_back({at.step, at.loss});
-  return result;
+// The curves of a run from its log, which a resumed run carries on: whole, however often it was stopped.
+void read_curves(const fs::path& folder, CompareRun& run) {
+  const std::string log = read_file(folder / "log.jsonl");
+  for (size_t begin = 0, end; (end = log.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    const std::string where = (folder / "log.jsonl").string();
+    const Json line = parse_json(std::string_view(log).substr(begin, end - begin), where);
+    const int64_t step = find_int(line, "step", where).value_or(0);
+    if (const auto loss = find_double(line, "loss", where)) run.train_curve.push_back({step, *loss});
+    if (const auto loss = find_double(line, "val_loss", where)) run.val_curve.push_back({step, *loss});
+  }
 }
 
 // What result.json keeps of a finished run: enough to fill its part of a row without training again.
@@ -104,8 +111,7 @@ RunRecord Comparer::run(const fs::path& folder, const std::string& title, const 
     interrupted_ = result.interrupted;
     record.run.val_loss = result.val_loss;
     record.tokens_per_s = result.tokens_per_s;
-    record.run.train_curve = points(result.train_curve);
-    record.run.val_curve = points(result.val_curve);
+    read_curves(folder, record.run);
   } catch (const Failure& failure) {
     // A run that diverges is a result too; anything else (a full disk) stops the comparison.
     if (std::string(failure.what()).find("not a number") == std::string::npos) throw;
@@ -122,8 +128,9 @@ double Comparer::best_lr(const std::string& variant, const ModelConfig& config) 
   double best = middle, best_loss = INFINITY;
   for (const double lr : {middle / 3, middle, middle * 3}) {
     if (interrupted_) break;
-    const RunRecord record = run(options_.train.out / fmt::format("{}-lr{:.2g}", variant, lr), fmt::format("{:7} lr {:.2g}", variant, lr),
-                                 config, 0, lr, std::max<int64_t>(1, options_.train.steps / 5));
+    const RunRecord record =
+        run(options_.train.out / fmt::format("{}-lr{:.2g}", variant, lr), fmt::format("{:7} lr {:.2g}", variant, lr),
+            config, 0, lr, std::max<int64_t>(1, options_.train.steps / 5));
     if (record.run.val_loss < best_loss) {
       best_loss = record.run.val_loss;
       best = lr;
@@ -144,7 +151,8 @@ void Comparer::measure(const std::string& variant, const ModelConfig& config, Co
   ParameterStore weights(device_, config);
   load_parameters(SafetensorsReader(folder), config, weights);
   const DType weight_type = device_.precision() == Precision::bf16 ? DType::bf16 : DType::f32;
-  const DecodeSpeed speed = measure_decode(device_, config, weights, weight_type, options_.kv_type, options_.decode_context);
+  const DecodeSpeed speed =
+      measure_decode(device_, config, weights, weight_type, options_.kv_type, options_.decode_context);
   row.decode_tokens_per_s = speed.tokens_per_s;
   row.kv_bytes_per_token_allocated = speed.kv_bytes_per_token;
   const Json json = {{"decode_tokens_per_s", speed.tokens_per_s},
@@ -168,29 +176,36 @@ CompareRow Comparer::row(const std::string& variant, const ModelConfig& config) 
   int64_t rates = 0;
   for (int64_t seed = 0; seed < options_.seeds && !interrupted_; ++seed) {
     const std::string name = fmt::format("{}-seed{}", variant, seed);
-    const RunRecord record = run(options_.train.out / name, fmt::format("{:12}", name), config, static_cast<uint64_t>(seed), lr, options_.train.steps);
+    const RunRecord record = run(options_.train.out / name, fmt::format("{:12}", name), config,
+                                 static_cast<uint64_t>(seed), lr, options_.train.steps);
     if (interrupted_) break;
     row.runs.push_back(record.run);
     if (record.tokens_per_s > 0) rate += record.tokens_per_s, ++rates;
   }
   if (rates > 0) row.train_tokens_per_s = rate / static_cast<double>(rates);
-  if (!interrupted_ && fs::exists(options_.train.out / (variant + "-seed0") / "model.safetensors")) measure(variant, config, row);
+  if (!interrupted_ && fs::exists(options_.train.out / (variant + "-seed0") / "model.safetensors"))
+    measure(variant, config, row);
   return row;
 }
 
 // Finished runs are reused, so a folder must not be gone on with under other conditions.
 void check_recipe(const Corpus& corpus, const CompareOptions& o, const std::vector<ModelConfig>& configs) {
-  Json recipe = {{"corpus", corpus.fingerprint}, {"steps", o.train.steps},       {"batch", o.train.batch},
-                 {"context", o.train.context},   {"lr", o.train.schedule.peak},  {"lr_sweep", o.lr_sweep},
-                 {"warmup", o.train.schedule.warmup}, {"schedule", name_of(o.train.schedule.kind)}};
+  Json recipe = {{"corpus", corpus.fingerprint},
+                 {"steps", o.train.steps},
+                 {"batch", o.train.batch},
+                 {"context", o.train.context},
+                 {"lr", o.train.schedule.peak},
+                 {"lr_sweep", o.lr_sweep},
+                 {"warmup", o.train.schedule.warmup},
+                 {"schedule", name_of(o.train.schedule.kind)}};
   for (size_t i = 0; i < configs.size(); ++i) recipe["spec " + o.variants[i]] = spec_to_json(configs[i]);
   const fs::path file = o.train.out / "compare.json";
   if (fs::exists(file)) {
     const Json before = parse_json(read_file(file), file.string());
     for (const auto& [key, value] : recipe.items())
       if (before.contains(key) && before[key] != value)
-        bad_input("[compare] {} holds a comparison with another {}, got {}, expected {}; use another --out", o.train.out.string(),
-                  key, value.dump(), before[key].dump());
+        bad_input("[compare] {} holds a comparison with another {}, got {}, expected {}; use another --out",
+                  o.train.out.string(), key, value.dump(), before[key].dump());
     for (const auto& [key, value] : before.items())
       if (!recipe.contains(key)) recipe[key] = value;  // variants of an earlier call
   }
@@ -208,7 +223,8 @@ std::vector<ModelConfig> matched_configs(const std::vector<std::string>& variant
   return configs;
 }
 
-std::vector<CompareRow> compare(Device& device, const Corpus& corpus, const CompareOptions& options, bool& interrupted) {
+std::vector<CompareRow> compare(Device& device, const Corpus& corpus, const CompareOptions& options,
+                                bool& interrupted) {
   const std::vector<ModelConfig> configs = matched_configs(options.variants, options.shape);
   CompareOptions filled = options;
   if (filled.train.gemm_peak <= 0) filled.train.gemm_peak = gemm_peak(device);
@@ -216,7 +232,8 @@ std::vector<CompareRow> compare(Device& device, const Corpus& corpus, const Comp
   check_recipe(corpus, filled, configs);
   Comparer comparer(device, corpus, filled);
   std::vector<CompareRow> rows;
-  for (size_t i = 0; i < configs.size() && !comparer.interrupted(); ++i) rows.push_back(comparer.row(options.variants[i], configs[i]));
+  for (size_t i = 0; i < configs.size() && !comparer.interrupted(); ++i)
+    rows.push_back(comparer.row(options.variants[i], configs[i]));
   interrupted = comparer.interrupted();
   return rows;
 }

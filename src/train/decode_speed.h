@@ -7,8 +7,8 @@
 namespace mfa {
 
 struct DecodeSpeed {
-  double tokens_per_s = 0;             // median of single steps of one sequence
-  int64_t kv_bytes_per_token = 0;      // as the cache allocated it
+  double tokens_per_s = 0;         // median of single steps of one sequence
+  int64_t kv_bytes_per_token = 0;  // as the cache allocated it
 };
 
 // Fills `context` tokens of cache by a prefill of arbitrary ids, then times one-token steps.

@@ -13,7 +13,8 @@ struct OptimizerOptions {
 
 class Optimizer {
  public:
-  Optimizer(ParameterStore& weights, ParameterStore& gradients, const ModelConfig& config, const OptimizerOptions& options);
+  Optimizer(ParameterStore& weights, ParameterStore& gradients, const ModelConfig& config,
+            const OptimizerOptions& options);
 
   // ‖gradients‖ over all parameters.
   double gradient_norm() const;

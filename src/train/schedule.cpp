@@ -24,16 +24,19 @@ std::string_view name_of(ScheduleKind kind) { return kNames[static_cast<size_t>(
 
 double Schedule::at(int64_t step) const {
   if (step <= warmup) return peak * static_cast<double>(step) / static_cast<double>(warmup);
-  const auto done = static_cast<double>(step - warmup), total = static_cast<double>(std::max<int64_t>(1, steps - warmup));
+  const auto done = static_cast<double>(step - warmup),
+             total = static_cast<double>(std::max<int64_t>(1, steps - warmup));
   switch (kind) {
     case ScheduleKind::cosine:
-      return peak * (min_ratio + (1 - min_ratio) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, done / total))));
+      return peak *
+             (min_ratio + (1 - min_ratio) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, done / total))));
     case ScheduleKind::wsd: {
       const double decay = std::max(1.0, decay_share * static_cast<double>(steps));
       const double left = static_cast<double>(steps - step);
       return left >= decay ? peak : peak * (min_ratio + (1 - min_ratio) * std::max(0.0, left / decay));
     }
-    case ScheduleKind::constant: break;
+    case ScheduleKind::constant:
+      break;
   }
   return peak;
 }

@@ -18,10 +18,10 @@ TrainShape train_shape(const std::string& size);
 
 struct TrainBenchRow {
   int64_t parameters = 0;
-  double seconds = 0;           // median of whole steps: forward, backward, clip, AdamW
+  double seconds = 0;  // median of whole steps: forward, backward, clip, AdamW
   double tokens_per_s = 0;
-  double flops = 0;             // of a step: (6·parameters + 6·layers·heads·head_dim·context) · tokens
-  double bytes = 0;             // least traffic: parameters, gradients, moments, each activation written and read once
+  double flops = 0;  // of a step: (6·parameters + 6·layers·heads·head_dim·context) · tokens
+  double bytes = 0;  // least traffic: parameters, gradients, moments, each activation written and read once
   size_t activation_bytes = 0;
 };
 

@@ -30,10 +30,18 @@ Json recipe_of(const ModelConfig& config, const Corpus& corpus, const TrainOptio
           {"context", o.context},
           {"seed", o.seed},
           {"precision", name_of(precision)},
-          {"schedule", {{"kind", name_of(o.schedule.kind)}, {"peak", o.schedule.peak}, {"warmup", o.schedule.warmup},
-                        {"min_ratio", o.schedule.min_ratio}, {"decay_share", o.schedule.decay_share}}},
-          {"optimizer", {{"beta1", o.optimizer.beta1}, {"beta2", o.optimizer.beta2}, {"eps", o.optimizer.eps},
-                         {"decay", o.optimizer.decay}, {"clip", o.optimizer.clip}}},
+          {"schedule",
+           {{"kind", name_of(o.schedule.kind)},
+            {"peak", o.schedule.peak},
+            {"warmup", o.schedule.warmup},
+            {"min_ratio", o.schedule.min_ratio},
+            {"decay_share", o.schedule.decay_share}}},
+          {"optimizer",
+           {{"beta1", o.optimizer.beta1},
+            {"beta2", o.optimizer.beta2},
+            {"eps", o.optimizer.eps},
+            {"decay", o.optimizer.decay},
+            {"clip", o.optimizer.clip}}},
           {"init", {{"kind", enum_name(o.init.kind)}, {"gate", enum_name(o.init.gate)}, {"seed", o.init.seed}}}};
 }
 
@@ -50,8 +58,13 @@ double median(std::vector<double> values) {
 class Run {
  public:
   Run(Device& device, const ModelConfig& config, const Corpus& corpus, const TrainOptions& options)
-      : device_(device), config_(config), corpus_(corpus), options_(options), weights_(device, config),
-        gradients_(device, config), optimizer_(weights_, gradients_, config, options.optimizer),
+      : device_(device),
+        config_(config),
+        corpus_(corpus),
+        options_(options),
+        weights_(device, config),
+        gradients_(device, config),
+        optimizer_(weights_, gradients_, config, options.optimizer),
         loader_(corpus.train, options.context, options.seed),
         model_(weights_, &gradients_, config_, options.batch, options.context),
         recipe_(recipe_of(config, corpus, options, device.precision())) {
@@ -126,7 +139,8 @@ bool Run::resume() {
   loader_.seek(get_int(state, "loader_position", where, 0));
   best_step_ = get_int(state, "best_step", where, -1);
   if (best_step_ >= 0) best_loss_ = get_double(state, "best_loss", where);
-  if (const Json* last = find_member(state, "val_loss", where)) result_.val_loss = last->is_number() ? last->get<double>() : 0;
+  if (const Json* last = find_member(state, "val_loss", where))
+    result_.val_loss = last->is_number() ? last->get<double>() : 0;
   result_.val_bits_per_byte = find_double(state, "val_bits_per_byte", where).value_or(0);
   smoothed_loss_ = get_double(state, "smoothed_loss", where);
   last_saved_ = done_;
@@ -145,8 +159,10 @@ double Run::micro_batches() {
   device_.fill(gradients_.flat(), 0);
   double nats = 0;
   for (const Batch& batch : batches_)
-    nats += model_.loss_and_gradients({batch.ids, batch.targets, batch.documents ? std::span<const int32_t>(batch.doc_start) : std::span<const int32_t>()},
-                                      1.0 / static_cast<double>(scored));
+    nats += model_.loss_and_gradients(
+        {batch.ids, batch.targets,
+         batch.documents ? std::span<const int32_t>(batch.doc_start) : std::span<const int32_t>()},
+        1.0 / static_cast<double>(scored));
   return nats / static_cast<double>(scored);
 }
 
@@ -156,7 +172,8 @@ void Run::step(int64_t step) {
   model_.record_max_logits(log_now);
   const double loss = micro_batches();
   const double norm = optimizer_.gradient_norm();
-  if (!std::isfinite(loss) || !std::isfinite(norm)) diverged(step, fmt::format("loss {}, gradient norm {}", loss, norm));
+  if (!std::isfinite(loss) || !std::isfinite(norm))
+    diverged(step, fmt::format("loss {}, gradient norm {}", loss, norm));
   const double lr = options_.schedule.at(step);
   optimizer_.update(step, lr, norm);
   const double seconds = now_seconds() - began;
@@ -164,18 +181,20 @@ void Run::step(int64_t step) {
   step_rates_.push_back(static_cast<double>(tokens_per_step()) / seconds);
   smoothed_loss_ = kSmoothing * smoothed_loss_ + (1 - kSmoothing) * loss;
   if (log_now) {
-    result_.train_curve.push_back({step, loss});
     log_step(step, loss, norm, lr, seconds);
   }
-  const double rate = median(std::vector<double>(step_rates_.end() - std::min<std::ptrdiff_t>(20, static_cast<std::ptrdiff_t>(step_rates_.size())), step_rates_.end()));
-  progress_->update(step, fmt::format("loss {:.3f}  {:.0f} tokens/s  {:.0f} % of GEMM peak{}", loss, rate,
-                                      100 * share_of_peak(rate),
-                                      result_.val_loss > 0 ? fmt::format("  val {:.3f}", result_.val_loss) : ""));
+  const double rate = median(std::vector<double>(
+      step_rates_.end() - std::min<std::ptrdiff_t>(20, static_cast<std::ptrdiff_t>(step_rates_.size())),
+      step_rates_.end()));
+  progress_->update(
+      step, fmt::format("loss {:.3f}  {:.0f} tokens/s  {:.0f} % of GEMM peak{}", loss, rate, 100 * share_of_peak(rate),
+                        result_.val_loss > 0 ? fmt::format("  val {:.3f}", result_.val_loss) : ""));
 }
 
 void Run::diverged(int64_t step, const std::string& what) const {
   fail("[train] the loss is not a number at step {} ({}); {}: try a lower --lr or a longer --warmup", step, what,
-       last_saved_ < 0 ? "there is no checkpoint yet" : fmt::format("the checkpoint of step {} is untouched", last_saved_));
+       last_saved_ < 0 ? "there is no checkpoint yet"
+                       : fmt::format("the checkpoint of step {} is untouched", last_saved_));
 }
 
 void Run::add_layer_statistics(nlohmann::ordered_json& line) {
@@ -204,10 +223,9 @@ void Run::add_layer_statistics(nlohmann::ordered_json& line) {
 
 void Run::log_step(int64_t step, double loss, double norm, double lr, double seconds) {
   const double rate = static_cast<double>(tokens_per_step()) / seconds;
-  nlohmann::ordered_json line = {{"step", step},       {"tokens", step * tokens_per_step()},
-                                 {"loss", loss},       {"lr", lr},
-                                 {"grad_norm", norm},  {"tokens_per_s", rate},
-                                 {"gemm_share", share_of_peak(rate)}};
+  nlohmann::ordered_json line = {
+      {"step", step},         {"tokens", step * tokens_per_step()}, {"loss", loss}, {"lr", lr}, {"grad_norm", norm},
+      {"tokens_per_s", rate}, {"gemm_share", share_of_peak(rate)}};
   add_layer_statistics(line);
   log_->append(line);
   board_->scalars(step, {{"loss/train", loss}, {"lr", lr}, {"grad_norm", norm}, {"tokens_per_s", rate}});
@@ -220,7 +238,6 @@ bool Run::validate(int64_t step) {
   if (!std::isfinite(v.loss)) diverged(step, fmt::format("validation loss {}", v.loss));
   result_.val_loss = v.loss;
   result_.val_bits_per_byte = v.bits_per_byte;
-  result_.val_curve.push_back({step, v.loss});
   log_->append({{"step", step}, {"val_loss", v.loss}, {"val_bits_per_byte", v.bits_per_byte}});
   board_->scalars(step, {{"loss/validation", v.loss}, {"bits_per_byte/validation", v.bits_per_byte}});
   const bool better = v.loss < best_loss_;
@@ -250,7 +267,8 @@ void Run::save(int64_t step) {
 void Run::after_step(int64_t step) {
   const bool last = step == options_.steps;
   const bool best = (step % options_.validate_every == 0 || last) && validate(step);
-  if (last || stop_requested() || (best && options_.keep_best) || (options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0)) {
+  if (last || stop_requested() || (best && options_.keep_best) ||
+      (options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0)) {
     save(step);
   }
 }
@@ -300,7 +318,9 @@ TrainResult Run::go() {
     summarise();
     return result_;
   }
-  if (options_.resume) prune_checkpoints(options_.out, options_.keep_last, options_.keep_best ? best_step_ : -1);  // what a kill left behind
+  if (options_.resume)
+    prune_checkpoints(options_.out, options_.keep_last,
+                      options_.keep_best ? best_step_ : -1);  // what a kill left behind
   if (options_.gemm_peak <= 0) options_.gemm_peak = gemm_peak(device_);
   flops_per_token_ = capacity_of(config_, "", {.context = options_.context}).flops_per_token_train;
   log_.emplace(options_.out / "log.jsonl", resumed ? done_ : -1);
@@ -334,8 +354,8 @@ TrainResult train(Device& device, const ModelConfig& config, const Corpus& corpu
               options.batch, options.accumulate, options.context);
   constexpr int64_t kMost = int64_t{1} << 31;  // rows of a step; their indices are 32-bit
   if (options.batch > kMost / options.context || options.accumulate > kMost / (options.batch * options.context))
-    bad_input("[train] batch, accumulate and context, got {}, {}, {}, expected at most 2^31 tokens a step", options.batch,
-              options.accumulate, options.context);
+    bad_input("[train] batch, accumulate and context, got {}, {}, {}, expected at most 2^31 tokens a step",
+              options.batch, options.accumulate, options.context);
   return Run(device, config, corpus, options).go();
 }
 

@@ -18,39 +18,33 @@ namespace mfa {
 
 struct TrainOptions {
   std::filesystem::path out;
-  int64_t steps = 1000, batch = 8, accumulate = 1;   // a step sees batch · accumulate · context tokens
+  int64_t steps = 1000, batch = 8, accumulate = 1;  // a step sees batch · accumulate · context tokens
   int64_t context = 256;
-  Schedule schedule;                                 // steps is filled in
+  Schedule schedule;  // steps is filled in
   OptimizerOptions optimizer;
   InitOptions init;
-  std::filesystem::path init_from;                   // --init MODEL: start from its weights
-  uint64_t seed = 0;                                 // of the data order; init.seed is that of the weights
-  int64_t checkpoint_every = 0;                      // 0: only at the end
+  std::filesystem::path init_from;  // --init MODEL: start from its weights
+  uint64_t seed = 0;                // of the data order; init.seed is that of the weights
+  int64_t checkpoint_every = 0;     // 0: only at the end
   int64_t keep_last = 2;
   bool keep_best = true;
-  int64_t validate_every = 0;                        // 0: ten times a run
-  int64_t validation_tokens = 1 << 16;               // at most so many held-out tokens
+  int64_t validate_every = 0;           // 0: ten times a run
+  int64_t validation_tokens = 1 << 16;  // at most so many held-out tokens
   int64_t log_every = 10;
   bool resume = false;
-  std::string title = "training";                    // of the progress bar
-  double gemm_peak = 0;                              // GFLOP/s of this machine; 0: measured at the start
-};
-
-struct LossAt {
-  int64_t step;
-  double loss;
+  std::string title = "training";  // of the progress bar
+  double gemm_peak = 0;            // GFLOP/s of this machine; 0: measured at the start
 };
 
 struct TrainResult {
   int64_t steps = 0, tokens = 0;
-  double train_loss = 0;          // smoothed over the last few dozen steps
+  double train_loss = 0;  // smoothed over the last few dozen steps
   double val_loss = 0, val_bits_per_byte = 0;
-  double tokens_per_s = 0;        // median over this process's steps; 0 when there were none
-  double gemm_share = 0;          // model FLOPs a second ÷ the machine's GEMM peak
+  double tokens_per_s = 0;  // median over this process's steps; 0 when there were none
+  double gemm_share = 0;    // model FLOPs a second ÷ the machine's GEMM peak
   double seconds = 0;
-  bool interrupted = false;       // Ctrl-C: a checkpoint was written
-  bool already_done = false;      // --resume on a finished run: nothing was changed
-  std::vector<LossAt> train_curve, val_curve;
+  bool interrupted = false;   // Ctrl-C: a checkpoint was written
+  bool already_done = false;  // --resume on a finished run: nothing was changed
 };
 
 struct Validation {

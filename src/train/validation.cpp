@@ -19,7 +19,8 @@ Validation validate_loss(Transformer& model, const TokenFile& held_out, const To
     batch.ids.resize(rows, 0);
     batch.targets.resize(rows, -1);
     batch.doc_start.resize(rows, 0);
-    nats += model.loss({batch.ids, batch.targets, batch.documents ? std::span<const int32_t>(batch.doc_start) : std::span<const int32_t>()});
+    nats += model.loss({batch.ids, batch.targets,
+                        batch.documents ? std::span<const int32_t>(batch.doc_start) : std::span<const int32_t>()});
     for (const int32_t target : batch.targets) {
       if (target < 0) continue;
       ++scored;

@@ -67,7 +67,8 @@ TEST(GateTest, AtZeroTheMixHasNoGradientAndTheGateHas) {
   ParameterStore weights(*device, config), gradients(*device, config);
   test::randomise(weights, 3);
   for (const ParameterSpec& spec : weights.table())
-    if (spec.name.ends_with("value_gate")) weights.upload_f64(spec, std::vector<double>(static_cast<size_t>(spec.size()), 0.0));
+    if (spec.name.ends_with("value_gate"))
+      weights.upload_f64(spec, std::vector<double>(static_cast<size_t>(spec.size()), 0.0));
   Transformer model(weights, &gradients, config, 1, 8);
   const std::vector<int32_t> ids = test::random_ids(8, config.vocab, 1), targets = test::random_ids(8, config.vocab, 2);
   model.loss_and_gradients({ids, targets, {}}, 1);
@@ -93,7 +94,8 @@ TEST(GateTest, AtZeroTheValueIsTheKey) {
   ParameterStore a(*device, gated), b(*device, identity);
   test::randomise(a, 3);
   for (const ParameterSpec& spec : a.table()) {
-    if (spec.name.ends_with("value_gate")) a.upload_f64(spec, std::vector<double>(static_cast<size_t>(spec.size()), 0.0));
+    if (spec.name.ends_with("value_gate"))
+      a.upload_f64(spec, std::vector<double>(static_cast<size_t>(spec.size()), 0.0));
     if (b.has(spec.name)) b.upload_f64(b.spec(spec.name), a.download_f64(spec));
   }
   const std::vector<int32_t> ids = test::random_ids(8, gated.vocab, 1);

@@ -30,10 +30,11 @@ Step run(Device& device, const ModelConfig& config) {
 
 class PrecisionTest : public testing::TestWithParam<std::string> {};
 
-// Rounding an operand to bf16 (8 significant bits) is off by up to 2^-9 of it, 2^-9/√3 = 0.11 % on average; a product of
-// two by 0.16 %. The sums are in f32 and add nothing to speak of. A gradient passes through at most about 12 products a
-// layer, forward and back, in 4 layers: √48 · 0.16 % = 1.1 % when the errors are independent. The bound is three times that,
-// and for the loss, which is a mean over tokens of a function with slope ≤ 1 in the logits, a tenth of it.
+// Rounding an operand to bf16 (8 significant bits) is off by up to 2^-9 of it, 2^-9/√3 = 0.11 % on average; a product
+// of two by 0.16 %. The sums are in f32 and add nothing to speak of. A gradient passes through at most about 12
+// products a layer, forward and back, in 4 layers: √48 · 0.16 % = 1.1 % when the errors are independent. The bound is
+// three times that, and for the loss, which is a mean over tokens of a function with slope ≤ 1 in the logits, a tenth
+// of it.
 TEST_P(PrecisionTest, Bf16StaysWithinTheBound) {
   constexpr double kGradientBound = 0.035, kLossBound = 0.0035;
   PresetOptions options;
@@ -77,7 +78,8 @@ TEST(GuardedModelTest, EveryVariantTrainsOnMemoryThatOnlyOperationsMayRead) {
       ParameterStore weights(device, config), gradients(device, config);
       test::randomise(weights, 3);
       Transformer model(weights, &gradients, config, 1, 8);
-      const std::vector<int32_t> ids = test::random_ids(8, config.vocab, 1), targets = test::random_ids(8, config.vocab, 2);
+      const std::vector<int32_t> ids = test::random_ids(8, config.vocab, 1),
+                                 targets = test::random_ids(8, config.vocab, 2);
       return model.loss_and_gradients({ids, targets, {}}, 1);
     };
     EXPECT_EQ(loss(guarded), loss(*plain)) << c.name;

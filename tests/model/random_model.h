@@ -56,14 +56,17 @@ inline std::vector<ModelCase> model_cases() {
     cases.push_back({std::move(name), std::move(preset), o});
   };
   for (const std::string_view preset : preset_names())
-    for (const auto& [label, kind] : {std::pair("rope", PositionKind::rope), std::pair("alibi", PositionKind::alibi), std::pair("none", PositionKind::none)}) {
+    for (const auto& [label, kind] : {std::pair("rope", PositionKind::rope), std::pair("alibi", PositionKind::alibi),
+                                      std::pair("none", PositionKind::none)}) {
       std::string name = std::string(preset) + "_" + label;
       std::replace(name.begin(), name.end(), '-', '_');
       add(name, std::string(preset), [k = kind](PresetOptions& o) { o.position = k; });
     }
-  for (const auto& [label, form] : {std::pair("identity", KeyReuse::identity), std::pair("map", KeyReuse::map), std::pair("residual", KeyReuse::residual), std::pair("gated", KeyReuse::gated)})
+  for (const auto& [label, form] : {std::pair("identity", KeyReuse::identity), std::pair("map", KeyReuse::map),
+                                    std::pair("residual", KeyReuse::residual), std::pair("gated", KeyReuse::gated)})
     for (const auto& [side, at] : {std::pair("before", ReuseAt::before_rope), std::pair("after", ReuseAt::after_rope)})
-      add(std::string("kr_") + label + "_" + side, "mfa-kr", [f = form, a = at](PresetOptions& o) { o.reuse = f, o.reuse_at = a; });
+      add(std::string("kr_") + label + "_" + side, "mfa-kr",
+          [f = form, a = at](PresetOptions& o) { o.reuse = f, o.reuse_at = a; });
   add("mfa_rank_norm", "mfa", [](PresetOptions& o) { o.q_rank = 6, o.q_norm = true; });
   add("mha_bias", "mha", [](PresetOptions& o) { o.qkv_bias = o.o_bias = o.ffn_bias = true; });
   add("gqa_qk_norm", "gqa", [](PresetOptions& o) { o.qk_norm = true; });
@@ -78,7 +81,8 @@ inline std::vector<ModelCase> model_cases() {
     std::replace(name.begin(), name.end(), '-', '_');
     add(name, preset, [](PresetOptions& o) { o.layers = 3, o.share_cache = 3; });
   }
-  add("kr_after_shared", "mfa-kr", [](PresetOptions& o) { o.layers = 2, o.share_cache = 2, o.reuse_at = ReuseAt::after_rope; });
+  add("kr_after_shared", "mfa-kr",
+      [](PresetOptions& o) { o.layers = 2, o.share_cache = 2, o.reuse_at = ReuseAt::after_rope; });
   return cases;
 }
 

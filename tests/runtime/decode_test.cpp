@@ -56,7 +56,8 @@ TEST_P(DecodeTest, PrefillThenTokensGiveTheForwardPass) {
   engine.step(cache, {&prompt, 1});
   const int64_t vocab = s.config.vocab;
   for (int64_t row = 0; row < kPrompt; ++row)
-    expect_close(expected, {prompt.result.begin() + row * vocab, prompt.result.begin() + (row + 1) * vocab}, row, vocab);
+    expect_close(expected, {prompt.result.begin() + row * vocab, prompt.result.begin() + (row + 1) * vocab}, row,
+                 vocab);
   for (int64_t t = kPrompt; t < kTokens; ++t) {
     StepItem next{&sequence, std::span(s.ids).subspan(t, 1), Wanted::last_logits, {}, {}};
     engine.step(cache, {&next, 1});
