@@ -32,14 +32,14 @@ need() {
     [ -n "$package" ] || continue
     [ -e "$file" ] && continue
     missing="$missing $package"
-    echo "needed: $package ($why)"
+    echo "needed: $package ($why)" >&2
   done <<EOF
 $*
 EOF
   [ -n "$missing" ] || return 0
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "Please install them and run this again:"
-    echo "  sudo apt-get install$missing"
+    echo "Please install them and run this again:" >&2
+    echo "  sudo apt-get install$missing" >&2
     return 1
   fi
   echo "installing:$missing"

@@ -17,6 +17,8 @@ namespace {
 
 std::string reason() { return std::strerror(errno); }
 
+}  // namespace
+
 // The entry of a renamed file is safe on disk only when its folder is.
 void sync_folder(const fs::path& folder) {
   const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -25,10 +27,24 @@ void sync_folder(const fs::path& folder) {
   ::close(fd);
 }
 
-}  // namespace
+bool is_temporary(std::string_view name) {
+  const size_t at = name.rfind(".tmp");
+  return at != std::string_view::npos && at + 4 < name.size() &&
+         name.substr(at + 4).find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool path_exists(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
 
 MappedFile::MappedFile(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not make us wait
   if (fd < 0) bad_input("[file] cannot open {}: {}", path.string(), reason());
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {

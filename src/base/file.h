@@ -50,8 +50,15 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+bool is_temporary(std::string_view name);    // a name that AtomicFile gives to what is not committed yet
+void sync_folder(const fs::path& folder);    // fsync: entries made in it are on disk from now on
+
 void write_file(const fs::path& path, std::string_view text);  // AtomicFile in one call
 std::string read_file(const fs::path& path);                   // the whole file; BadInput if it cannot be read
+
+// Questions that a path without permission answers with no, instead of an exception.
+bool path_exists(const fs::path& path);
+bool is_folder(const fs::path& path);
 
 // Makes the folder and its parents; BadInput if that is not possible, or if a file is in the way.
 void make_folder(const fs::path& path);

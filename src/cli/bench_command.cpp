@@ -54,7 +54,7 @@ class BenchCommand : public Command {
     size("--kv-heads", shape_.kv_heads, "Key/value heads");
     size("--head-dim", shape_.head_dim, "Dims of a head");
     size("--context", shape_.context, "Cached tokens (decode), or tokens of the sequence");
-    layer_->add_option("--kv", kv_, "Type of the cache: bf16 or f32")->capture_default_str();
+    layer_->add_option("--kv", kv_, "Type of the cache: bf16, f32 or int8")->capture_default_str();
     layer_->add_option("--attention", reuse_, "mfa, or mfa-kr for key reuse with RoPE on read")->capture_default_str();
     layer_->add_option("--phase", phase_, "decode, prefill or train")->capture_default_str();
     layer_->add_flag("--sweep", sweep_, "Also contexts from 1k to 128k and 4 to 64 heads");

@@ -17,7 +17,7 @@ class CapacityCommand : public Command {
     app->add_option("what", what_, "Model folders, config.json files, presets, or paper-1b, paper-7b")
         ->required()
         ->type_name("MODEL|CONFIG|PRESET...");
-    app->add_option("--kv", kv_, "Type of the cache: bf16 or f32")->capture_default_str();
+    app->add_option("--kv", kv_, "Type of the cache: bf16, f32 or int8")->capture_default_str();
     model_.add_to(*app);
   }
 
@@ -50,7 +50,7 @@ class CapacityCommand : public Command {
 
   static ModelConfig read_config(const std::string& what) {
     if (fs::path(what).extension() != ".json") {
-      if (!fs::exists(what))
+      if (!path_exists(what))
         bad_input("[capacity] {} is no model, config or preset; presets are {}", what, fmt::join(preset_names(), ", "));
       return load_config(what);
     }

@@ -1,8 +1,11 @@
 #include "command.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -38,6 +41,14 @@ void Command::add_to(CLI::App& parent, const std::string& name, const std::strin
     if (globals.threads > 0) set_num_threads(globals.threads);
     run();
   });
+}
+
+std::string command_line() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::string words{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!words.empty()) words.pop_back();
+  std::replace(words.begin(), words.end(), '\0', ' ');
+  return words;
 }
 
 void write_json(const std::string& where, const nlohmann::ordered_json& document) {

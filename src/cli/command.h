@@ -39,6 +39,9 @@ class Command {
   std::unique_ptr<Device> open_device(const std::string& precision = "auto");
 };
 
+// The words of this process's command line, as a shell shows them.
+std::string command_line();
+
 void write_json(const std::string& where, const nlohmann::ordered_json& document);
 
 std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app);

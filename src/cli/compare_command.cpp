@@ -21,6 +21,10 @@ class CompareCommand : public Command {
         ->capture_default_str()
         ->type_name("A,B,...")
         ->group("Comparison");
+    app->add_option("--seed", options_.first_seed, "Of the first run of each variant; the next ones count on")
+        ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+        ->capture_default_str()
+        ->group("Comparison");
     app->add_option("--seeds", options_.seeds, "Runs of each variant")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str()
@@ -28,7 +32,7 @@ class CompareCommand : public Command {
     app->add_flag("--lr-sweep", options_.lr_sweep,
                   "Choose each variant's learning rate from lr/3, lr, 3 lr in short runs")
         ->group("Comparison");
-    app->add_option("--kv", kv_, "KV type that bytes are counted and decode is measured in: bf16 or f32")
+    app->add_option("--kv", kv_, "KV type that bytes are counted and decode is measured in: bf16, f32 or int8")
         ->capture_default_str()
         ->group("Comparison");
     app->add_option("--decode-context", options_.decode_context, "Tokens in the cache when decode speed is measured")
@@ -87,6 +91,7 @@ class CompareCommand : public Command {
     s.kv_type = kv_;
     s.machine = cpu_name();
     s.version = MFA_VERSION;
+    s.command_line = command_line();
     s.seconds = seconds;
     s.more = {{"decode context", std::to_string(options_.decode_context)},
               {"learning rate", options_.lr_sweep ? "swept for each variant" : "the same for all variants"}};

@@ -20,13 +20,13 @@ class ExportCommand : public Command {
 
   void run() override {
     if (format_ != "hf") bad_input("[export] unknown format, got {}, expected hf", format_);
-    if (fs::exists(destination_) && !fs::is_empty(destination_))
+    if (path_exists(destination_) && !fs::is_empty(destination_))
       bad_input("[export] {} is not empty, expected a new folder", destination_);
     const std::unique_ptr<Device> device = make_cpu_device();
     const ModelConfig config = load_config(source_);
     ParameterStore store(*device, config);
-    load_parameters(SafetensorsReader(folder_of(source_)), config, store);
-    const bool has_tokenizer = fs::exists(folder_of(source_) / "tokenizer.json");
+    load_parameters(SafetensorsReader(weights_of(source_)), config, store);
+    const bool has_tokenizer = path_exists(folder_of(source_) / "tokenizer.json");
     const std::optional<Tokenizer> tokenizer = has_tokenizer ? std::optional(load_tokenizer(source_)) : std::nullopt;
     if (layout_of(config) == Layout::mfa_cpp) {
       const FoldedModel folded = fold(config, store);

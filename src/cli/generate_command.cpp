@@ -18,9 +18,15 @@ class GenerateCommand : public Command {
  public:
   void add_flags() override {
     inference_.add_to(*app);
-    app->add_option("-p,--prompt", prompt_, "Text to continue")->type_name("TEXT");
-    app->add_option("--file", file_, "Text to continue, from a file")->type_name("FILE");
-    app->add_option("--ids", ids_, "Token ids to continue, instead of text")->delimiter(',')->type_name("A,B,...");
+    CLI::Option* text = app->add_option("-p,--prompt", prompt_, "Text to continue; special tokens in it are plain text")
+                            ->type_name("TEXT");
+    CLI::Option* file =
+        app->add_option("--file", file_, "Text to continue, from a file")->type_name("FILE")->excludes(text);
+    app->add_option("--ids", ids_, "Token ids to continue, instead of text")
+        ->delimiter(',')
+        ->type_name("A,B,...")
+        ->excludes(text)
+        ->excludes(file);
     app->add_option("-n,--tokens", new_tokens_, "New tokens")
         ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
         ->capture_default_str();
@@ -40,7 +46,7 @@ class GenerateCommand : public Command {
   void run() override {
     const std::unique_ptr<Device> device = open_device(inference_.session.precision == "bf16" ? "bf16" : "f32");
     const ModelConfig config = load_config(inference_.model);
-    const bool has_tokenizer = fs::exists(folder_of(inference_.model) / "tokenizer.json");
+    const bool has_tokenizer = path_exists(folder_of(inference_.model) / "tokenizer.json");
     if (!has_tokenizer && ids_.empty()) bad_input("[generate] {} has no tokenizer.json; give --ids", inference_.model);
     const Tokenizer tokenizer = has_tokenizer ? load_tokenizer(inference_.model) : Tokenizer::plain_bytes();
     const std::vector<int32_t> prompt = prompt_ids(tokenizer, config);
@@ -48,16 +54,19 @@ class GenerateCommand : public Command {
     if (length > config.context)
       bad_input("[generate] the prompt is longer than the model's context, got {} tokens, expected at most {}", length,
                 config.context);
-    inference_.session.positions = std::max<int64_t>(config.context, static_cast<int64_t>(prompt.size()) + new_tokens_);
+    Sampler sampler(sampler_);
+    if (length + new_tokens_ > config.context)
+      note(fmt::format("[generate] the model was made for {} tokens; text beyond them may be poor", config.context));
+    inference_.session.positions = length + new_tokens_;
     ModelSession session = open_model(*device, inference_.model, inference_.session);
     KvCache cache(*device, config, session.kv_type, static_cast<int64_t>(prompt.size()) + new_tokens_);
     const bool stream = !globals.json_on_stdout() && has_tokenizer;
     TextStream out(tokenizer);
     if (stream) out.print(ids_.empty() ? prompt_ : tokenizer.decode(prompt));
-    Sampler sampler(sampler_);
-    if (length + new_tokens_ > config.context)
-      note(fmt::format("[generate] the model was made for {} tokens; text beyond them may be poor", config.context));
+    // A vocabulary may be padded beyond the tokenizer's: such ids stand for nothing.
+    const int64_t vocab = has_tokenizer ? std::min(config.vocab, tokenizer.vocab_size()) : config.vocab;
     GenerateOptions options{.new_tokens = new_tokens_,
+                            .vocab = vocab,
                             .eos = ignore_eos_ ? -1 : static_cast<int32_t>(config.eos),
                             .keep_prompt_logits = !logits_file_.empty(),
                             .on_token = [&](int32_t id) {

@@ -17,7 +17,7 @@ struct InferenceFlags {
         ->required()
         ->type_name("MODEL");
     app.add_option("--precision", session.precision, "auto (follows the file), bf16 or f32")->capture_default_str();
-    app.add_option("--kv", session.kv, "Type of the key/value cache: auto (follows the file), f32 or bf16")
+    app.add_option("--kv", session.kv, "Type of the key/value cache: auto (follows the file), f32, bf16 or int8")
         ->capture_default_str();
   }
 };

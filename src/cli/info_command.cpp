@@ -24,7 +24,7 @@ class InfoCommand : public Command {
     if (cpu_) return machine();
     if (model_.empty()) bad_input("[info] nothing to look at, expected a MODEL or --cpu");
     const ModelConfig config = load_config(model_);
-    const SafetensorsReader weights(folder_of(model_));
+    const SafetensorsReader weights(weights_of(model_));
     std::map<std::string, int64_t> types;
     int64_t bytes = 0;
     for (const auto& [name, tensor] : weights.tensors()) {
@@ -37,7 +37,7 @@ class InfoCommand : public Command {
                         {"description", describe_attention(layer.attention)},
                         {"ffn", layer.ffn},
                         {"window", layer.window}});
-    const bool tokenizer = fs::exists(folder_of(model_) / "tokenizer.json");
+    const bool tokenizer = path_exists(folder_of(model_) / "tokenizer.json");
     std::string text = fmt::format("{}\n", architecture_of(layout_of(config)));
     for (const auto& [name, value] : describe_model(config)) text += fmt::format("  {:<14} {}\n", name, value);
     text += fmt::format("  {:<14} {}\n  {:<14} {}\n  {:<14} {} bytes a token (bf16)\n", "parameters",

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -47,10 +48,17 @@ int main(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
+  } catch (const CLI::RequiredError& error) {
+    // CLI11 takes an unknown command for a missing one.
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty())
+      return report(argc, argv, std::string("[usage] unknown command, got ") + argv[1] + ", see mfa --help", 2);
+    return report(argc, argv, std::string("[usage] ") + error.what() + " (mfa --help, mfa COMMAND --help)", 2);
   } catch (const CLI::ParseError& error) {
     return report(argc, argv, std::string("[usage] ") + error.what() + " (mfa --help, mfa COMMAND --help)", 2);
   } catch (const mfa::Error& error) {
     return report(argc, argv, error.what(), error.exit_status());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(argc, argv, "[file] " + error.path1().string() + ": " + error.code().message(), 2);
   } catch (const std::bad_alloc&) {
     return report(argc, argv, "[memory] not enough memory for this; expected a smaller model, batch or context", 1);
   } catch (const std::exception& error) {

@@ -20,6 +20,7 @@ class TokenizerCommand : public Command {
         ->check(CLI::Range(257, 1 << 24))
         ->capture_default_str();
     train_->add_option("--out", out_, "Folder to write")->required()->type_name("DIR");
+    train_->add_option("--cache", cache_, "Folder of token files (default: $XDG_CACHE_HOME/mfa)")->type_name("DIR");
     encode_ = app->add_subcommand("encode", "Token ids of a text");
     encode_->add_option("model", model_, "Model folder or tokenizer.json")->required()->type_name("MODEL");
     encode_->add_option("-p,--prompt", prompt_, "The text")->type_name("TEXT");
@@ -38,7 +39,7 @@ class TokenizerCommand : public Command {
 
   void run() override {
     if (train_->parsed()) return train_tokenizer();
-    const Tokenizer tokenizer = fs::is_directory(model_) ? load_tokenizer(model_) : Tokenizer::load(model_);
+    const Tokenizer tokenizer = is_folder(model_) ? load_tokenizer(model_) : Tokenizer::load(model_);
     if (decode_->parsed()) {
       const std::string text = tokenizer.decode(ids_);
       return finish({{"text", text}}, text + "\n");
@@ -55,6 +56,7 @@ class TokenizerCommand : public Command {
     CorpusOptions corpus;
     corpus.data.assign(data_.begin(), data_.end());
     corpus.vocab = vocab_;
+    corpus.cache = cache_;
     const Tokenizer tokenizer = prepare_corpus(corpus).tokenizer;
     make_folder(out_);
     save_tokenizer(out_, tokenizer);
@@ -65,7 +67,7 @@ class TokenizerCommand : public Command {
   CLI::App *train_ = nullptr, *encode_ = nullptr, *decode_ = nullptr;
   std::vector<std::string> data_;
   std::vector<int32_t> ids_;
-  std::string out_, model_, prompt_, file_;
+  std::string out_, cache_, model_, prompt_, file_;
   int64_t vocab_ = 4096;
   bool special_ = false;
 };

@@ -21,11 +21,16 @@ class TrainCommand : public Command {
     app->add_option("--attention", attention_, "mha, mqa, gqa, mla, mfa, mfa-kr or fpba")
         ->capture_default_str()
         ->group("Model");
-    app->add_option("--config", config_file_, "A whole spec: a config.json or what `mfa plan` wrote")->group("Model");
-    app->add_option("--init", init_from_, "Start from this model's weights, spec and tokenizer")
-        ->type_name("MODEL")
-        ->group("Model");
+    CLI::Option* config = app->add_option("--config", config_file_, "A whole spec: a config.json")->group("Model");
+    CLI::Option* init = app->add_option("--init", init_from_, "Start from this model's weights, spec and tokenizer")
+                            ->type_name("MODEL")
+                            ->group("Model");
+    config->excludes(init);
     model_.add_to(*app);
+    // A whole spec says what these say; of the shape, only the window of training and the tokenizer's size remain free.
+    for (CLI::Option* shape : app->get_options([](const CLI::Option* o) { return o->get_group() == "Model"; }))
+      if (shape != config && shape != init && !shape->check_lname("context") && !shape->check_lname("vocab"))
+        shape->excludes(config)->excludes(init);
     train_.add_to(*app);
     app->add_option("--seed", train_.options.seed, "Of the weights and the data order")
         ->check(CLI::NonNegativeNumber)
@@ -44,7 +49,9 @@ class TrainCommand : public Command {
     const std::unique_ptr<Device> device = open_device(train_.precision);
     if (!init_from_.empty() && train_.tokenizer.empty()) train_.tokenizer = folder_of(init_from_).string();
     const PresetOptions shape = model_.options();
-    const Corpus corpus = prepare_corpus(train_.corpus_options(shape.vocab));
+    if (app->count("--config") > 0) whole_spec_ = read_spec();
+    const bool own_vocab = app->count("--config") > 0 && app->count("--vocab") == 0;
+    const Corpus corpus = prepare_corpus(train_.corpus_options(own_vocab ? whole_spec_.vocab : shape.vocab));
     ModelConfig config = make_config(shape, corpus);
     TrainOptions options = train_.train_options(
         app->count("--context") > 0 || app->count("--config") + app->count("--init") == 0 ? shape.context
@@ -61,13 +68,18 @@ class TrainCommand : public Command {
   }
 
  private:
+  ModelConfig read_spec() const {
+    const Json json = parse_json(read_file(config_file_), config_file_);
+    if (!json.is_object()) bad_input("[config] {}, expected an object", config_file_);
+    return json.contains("model_type") ? config_from_json(json, config_file_) : spec_from_json(json, config_file_);
+  }
+
   ModelConfig make_config(const PresetOptions& shape, const Corpus& corpus) const {
     ModelConfig config;
     if (!init_from_.empty()) {
       config = load_config(init_from_);
     } else if (!config_file_.empty()) {
-      const Json json = parse_json(read_file(config_file_), config_file_);
-      config = json.contains("model_type") ? config_from_json(json, config_file_) : spec_from_json(json, config_file_);
+      config = whole_spec_;
     } else {
       PresetOptions sized = shape;
       sized.vocab = corpus.tokenizer.vocab_size();
@@ -109,6 +121,7 @@ class TrainCommand : public Command {
 
   ModelFlags model_;
   TrainFlags train_;
+  ModelConfig whole_spec_;
   std::string attention_ = "mfa", config_file_, init_from_;
 };
 

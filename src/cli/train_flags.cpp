@@ -22,8 +22,9 @@ CLI::Validator real_range(double low, double high) {
 
 void TrainFlags::add_to(CLI::App& app) {
   options.schedule.peak = 1e-3;
+  // 2^31 bounds every product of two of them, and what is not a mistake.
   const auto count = [&](const char* flag, int64_t& value, int64_t low, const char* help, const char* group) {
-    app.add_option(flag, value, help)->check(CLI::Range(low, int64_t{1} << 40))->capture_default_str()->group(group);
+    app.add_option(flag, value, help)->check(CLI::Range(low, int64_t{1} << 31))->capture_default_str()->group(group);
   };
   const auto real = [&](const char* flag, double& value, double low, double high, const char* help) {
     app.add_option(flag, value, help)->check(real_range(low, high))->capture_default_str()->group("Training");
@@ -46,8 +47,13 @@ void TrainFlags::add_to(CLI::App& app) {
       ->check(real_range(0.0001, 0.9))
       ->capture_default_str()
       ->group("Data");
-  count("--steps", steps, 0, "Optimizer steps (default 1000)", "Training");
-  count("--tokens", tokens, 0, "Tokens to train on, instead of --steps", "Training");
+  CLI::Option* by_steps = app.add_option("--steps", steps, "Optimizer steps (default 1000)")
+                              ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+                              ->group("Training");
+  app.add_option("--tokens", tokens, "Tokens to train on, instead of --steps")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 50))
+      ->excludes(by_steps)
+      ->group("Training");
   count("--batch", options.batch, 1, "Windows computed at a time", "Training");
   count("--accumulate", options.accumulate, 1, "Batches a step: gradients are summed", "Training");
   real("--lr", options.schedule.peak, 0, 1e9, "Peak learning rate");
@@ -64,6 +70,9 @@ void TrainFlags::add_to(CLI::App& app) {
       ->capture_default_str()
       ->group("Training");
   app.add_option("--gate-init", gate_init, "mfa-kr's gate at the start: zero, one or normal")
+      ->capture_default_str()
+      ->group("Training");
+  app.add_option("--mix-init", mix_init, "mfa-kr's mix N at the start: fan-in (random) or identity")
       ->capture_default_str()
       ->group("Training");
   count("--validate-every", options.validate_every, 0, "Steps between validations (0: ten times a run)", "Output");
@@ -85,16 +94,19 @@ CorpusOptions TrainFlags::corpus_options(int64_t vocab) const {
 }
 
 TrainOptions TrainFlags::train_options(int64_t context) const {
-  if (steps > 0 && tokens > 0) bad_input("[usage] --steps and --tokens say the same thing, got both, expected one");
   TrainOptions result = options;
   result.out = out;
   result.context = context;
-  const int64_t per_step = std::max<int64_t>(1, options.batch * options.accumulate * context);
+  constexpr int64_t kMost = int64_t{1} << 31;
+  if (options.batch > kMost / context || options.accumulate > kMost / (options.batch * context))
+    bad_input("[usage] a step of {} x {} x {} tokens, expected at most 2^31", options.batch, options.accumulate,
+              context);
+  const int64_t per_step = options.batch * options.accumulate * context;
   result.steps = steps > 0 ? steps : tokens > 0 ? std::max<int64_t>(1, tokens / per_step) : 1000;
   result.schedule.kind = parse_schedule(schedule);
-  if (result.schedule.warmup == 0) result.schedule.warmup = std::max<int64_t>(1, result.steps / 20);
   result.init.kind = parse_enum<InitKind>(init, "--init-kind");
   result.init.gate = parse_enum<GateInit>(gate_init, "--gate-init");
+  result.init.mix = parse_enum<MixInit>(mix_init, "--mix-init");
   return result;
 }
 

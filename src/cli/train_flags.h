@@ -12,7 +12,8 @@ namespace mfa {
 
 struct TrainFlags {
   std::vector<std::string> data;
-  std::string out, tokenizer, cache, schedule = "cosine", init = "paper", gate_init = "zero", precision = "auto";
+  std::string out, tokenizer, cache, schedule = "cosine", init = "paper", gate_init = "zero", mix_init = "fan-in",
+                                     precision = "auto";
   double held_out = 0.05;
   int64_t steps = 0, tokens = 0;
   TrainOptions options;

@@ -110,6 +110,15 @@ void refuse(bool asked, std::string_view what, std::string_view where) {
   if (asked) bad_input("[config] {} asks for {}, which is not supported", where, what);
 }
 
+// RoPE over a part of the head's dims, as some Phi and GLM models have it.
+void refuse_partial_rotary(const Json& json, std::string_view where) {
+  const Json* parameters = find_member(json, "rope_parameters", where);
+  double factor = find_double(json, "partial_rotary_factor", where).value_or(1);
+  if (parameters != nullptr && parameters->is_object())
+    factor = find_double(*parameters, "partial_rotary_factor", where).value_or(factor);
+  refuse(factor != 1, "RoPE on a part of the dims", where);
+}
+
 ModelConfig read_common(const Json& json, std::string_view where) {
   ModelConfig config;
   config.vocab = read_size(json, "vocab_size", where);
@@ -119,6 +128,7 @@ ModelConfig read_common(const Json& json, std::string_view where) {
   config.tied = find_bool(json, "tie_word_embeddings", where).value_or(false);
   const std::string act = find_string(json, "hidden_act", where).value_or("silu");
   refuse(act != "silu", "the activation " + act, where);
+  refuse_partial_rotary(json, where);
   const auto token = [&](const char* key) {
     const Json* value = find_member(json, key, where);
     if (value != nullptr && value->is_array()) value = value->empty() ? nullptr : &(*value)[0];
@@ -167,6 +177,8 @@ LayerSpec read_deepseek(const Json& json, std::string_view where) {
   refuse(find_bool(json, "attention_bias", where).value_or(false), "attention biases", where);
   const int64_t layers = read_size(json, "num_hidden_layers", where);
   refuse(find_int(json, "first_k_dense_replace", where).value_or(0) < layers, "experts", where);
+  // The published code builds its latent norms with 1e-6 whatever the config says.
+  refuse(find_double(json, "rms_norm_eps", where).value_or(1e-6) != 1e-6, "norms with an eps other than 1e-6", where);
   layer.ffn = read_size(json, "intermediate_size", where);
   return layer;
 }

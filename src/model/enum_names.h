@@ -49,6 +49,11 @@ struct EnumNames<GateInit> {
   static constexpr std::array<std::string_view, 3> names = {"zero", "one", "normal"};
 };
 
+template <>
+struct EnumNames<MixInit> {
+  static constexpr std::array<std::string_view, 2> names = {"fan-in", "identity"};
+};
+
 template <class Enum>
 std::string_view enum_name(Enum value) {
   return EnumNames<Enum>::names[static_cast<size_t>(value)];

@@ -47,6 +47,8 @@ void initialise(ParameterStore& parameters, const ModelConfig& config, const Ini
     } else {
       const double sd = deviation(spec, config, options);
       for (double& x : values) x = sd * random.normal();
+      if (options.mix == MixInit::identity && ends_with(spec.name, "value_mix.weight"))
+        for (int64_t i = 0; i < spec.size(); ++i) values[i] = i % (spec.cols + 1) == 0 ? 1 : 0;
     }
     parameters.upload_f64(spec, values);
   }

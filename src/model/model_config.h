@@ -23,6 +23,7 @@ struct LayerSpec {
 // Names of initialisations, so that sensitivity can be measured (docs/theory.md).
 enum class InitKind { paper, gpt2, deepseek };
 enum class GateInit { zero, one, normal };
+enum class MixInit { fan_in, identity };
 
 struct ModelConfig {
   int64_t width = 0, vocab = 0, context = 0;

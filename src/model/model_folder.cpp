@@ -20,21 +20,23 @@ bool may_be_ignored(const std::string& name, const ModelConfig& config) {
 }  // namespace
 
 fs::path folder_of(const fs::path& model) {
-  if (fs::is_directory(model)) return model;
-  if (!fs::exists(model)) bad_input("[model] {} does not exist", model.string());
+  if (is_folder(model)) return model;
+  if (!path_exists(model)) bad_input("[model] {} does not exist", model.string());
   if (model.extension() == ".safetensors") return model.parent_path().empty() ? fs::path(".") : model.parent_path();
   bad_input("[model] {} is neither a model folder nor a .safetensors file", model.string());
 }
 
+fs::path weights_of(const fs::path& model) { return is_folder(model) ? model : (folder_of(model), model); }
+
 ModelConfig load_config(const fs::path& model) {
   const fs::path file = folder_of(model) / "config.json";
-  if (!fs::exists(file)) bad_input("[model] {} has no config.json", folder_of(model).string());
+  if (!path_exists(file)) bad_input("[model] {} has no config.json", folder_of(model).string());
   return config_from_json(parse_json(MappedFile(file).text(), file.string()), file.string());
 }
 
 Tokenizer load_tokenizer(const fs::path& model) {
   const fs::path file = folder_of(model) / "tokenizer.json";
-  if (!fs::exists(file)) bad_input("[model] {} has no tokenizer.json", folder_of(model).string());
+  if (!path_exists(file)) bad_input("[model] {} has no tokenizer.json", folder_of(model).string());
   return Tokenizer::load(file);
 }
 

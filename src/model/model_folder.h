@@ -14,6 +14,8 @@ namespace mfa {
 
 // `model` is a folder, or a .safetensors file beside its config.json. BadInput names what is missing.
 std::filesystem::path folder_of(const std::filesystem::path& model);
+// What to open for its weights: the .safetensors file that was named, or the folder.
+std::filesystem::path weights_of(const std::filesystem::path& model);
 ModelConfig load_config(const std::filesystem::path& model);
 // The tokenizer of the folder; BadInput if there is none.
 Tokenizer load_tokenizer(const std::filesystem::path& model);

@@ -152,7 +152,7 @@ ModelConfig make_preset(std::string_view name, const PresetOptions& o) {
 
 ModelConfig match_parameters(std::string_view name, const PresetOptions& options, int64_t parameters) {
   ModelConfig config = make_preset(name, options);
-  if (name == "fpba" || options.ffn > 0) return config;
+  if (name == "fpba") return config;
   // One more unit of FFN width costs 3·H a layer (and biases); multiples of 8 keep the products' edges whole.
   const int64_t per_unit = config.n_layers() * (3 * config.width + (config.ffn_bias ? 2 : 0));
   const double missing = static_cast<double>(parameters - parameter_count(config)) / static_cast<double>(per_unit);

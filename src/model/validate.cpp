@@ -19,9 +19,10 @@ void check_rope(std::string_view where, const AttentionSpec& spec) {
   if (!rope.frequencies.empty() && static_cast<int64_t>(rope.frequencies.size()) != spec.rotary_dim() / 2)
     bad_input("[config] {}rope frequencies, got {}, expected {} (one a rotated pair)", where, rope.frequencies.size(),
               spec.rotary_dim() / 2);
-  if (rope.scaling == RopeScaling::yarn && spec.value_source == ValueSource::key &&
-      spec.reuse_at == ReuseAt::after_rope)
-    bad_input("[config] {}values after RoPE are rotated back, which YaRN's scaled rotation does not allow", where);
+  const bool scaled_rotation =
+      rope.scaling == RopeScaling::yarn || (rope.attention_factor > 0 && rope.attention_factor != 1);
+  if (scaled_rotation && spec.value_source == ValueSource::key && spec.reuse_at == ReuseAt::after_rope)
+    bad_input("[config] {}values after RoPE are rotated back, which a scaled rotation (YaRN) does not allow", where);
   if ((rope.scaling == RopeScaling::yarn || rope.scaling == RopeScaling::llama3) && rope.original_context <= 0)
     bad_input("[config] {}yarn and llama3 scaling need the original context, got {}", where, rope.original_context);
 }
@@ -99,6 +100,8 @@ void validate(const ModelConfig& config) {
     const AttentionSpec& a = layer.attention;
     const auto heads = static_cast<double>(a.n_heads), width = static_cast<double>(config.width);
     const double q_in = a.q_rank > 0 ? static_cast<double>(a.q_rank) : width;
+    total += static_cast<double>(a.kv_rank) * (width + heads * static_cast<double>(a.head_dim + a.value_dim));
+    total += q_in * width + static_cast<double>(a.kv_heads * (a.head_dim + a.value_dim)) * width;
     total += heads * static_cast<double>(a.key_dim()) * q_in + heads * static_cast<double>(a.value_dim) * width +
              3 * width * static_cast<double>(layer.ffn);
   }

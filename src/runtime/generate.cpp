@@ -1,5 +1,7 @@
 #include "runtime/generate.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/progress.h"
 
@@ -26,7 +28,8 @@ GenerateResult generate(Engine& engine, KvCache& cache, std::span<const int32_t>
   began = now_seconds();
   int64_t steps = 0;
   while (static_cast<int64_t>(result.ids.size()) < options.new_tokens) {
-    const int32_t id = sampler.sample(logits);
+    const size_t choices = options.vocab > 0 ? std::min(vocab, static_cast<size_t>(options.vocab)) : vocab;
+    const int32_t id = sampler.sample(std::span(logits).first(choices));
     result.ids.push_back(id);
     if ((options.on_token && !options.on_token(id)) || id == options.eos) break;
     if (static_cast<int64_t>(result.ids.size()) == options.new_tokens) break;

@@ -13,7 +13,7 @@ namespace mfa {
 
 // What one layer caches, from its spec alone. MFA-KR, FPBA and MLA keep one vector that is key and value at once.
 KvPoolSpec kv_pool_spec(const AttentionSpec& attention, DType type, int64_t pages);
-// Bytes one token takes in all layers: the formula (capacity and reports use it too).
+// Bytes one token takes in all layers, by the formula.
 int64_t kv_bytes_per_token(const ModelConfig& config, DType type);
 
 class KvCache {

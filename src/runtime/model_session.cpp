@@ -9,13 +9,14 @@ DType parse_kv(const std::string& name, DType weights) {
   if (name == "auto") return weights == DType::f32 ? DType::f32 : DType::bf16;
   if (name == "f32") return DType::f32;
   if (name == "bf16") return DType::bf16;
-  bad_input("[kv] unknown KV type, got {}, expected auto, f32 or bf16", name);
+  if (name == "int8") return DType::i8;
+  bad_input("[kv] unknown KV type, got {}, expected auto, f32, bf16 or int8", name);
 }
 
 ModelSession open_model(Device& device, const std::filesystem::path& model, const SessionOptions& options) {
   ModelSession session;
   session.config = load_config(model);
-  const SafetensorsReader reader(fs::is_directory(model) ? folder_of(model) : model);
+  const SafetensorsReader reader(weights_of(model));
   const DType stored = weight_type(reader);
   session.kv_type = parse_kv(options.kv, stored);
   const Precision precision =

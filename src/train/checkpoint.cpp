@@ -7,11 +7,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "formats/safetensors.h"
+#include "model/config_json.h"
 #include "model/model_folder.h"
 
 namespace mfa {
 namespace {
 
+// Beside them, config.json and the tokenizer, so that the folder opens as a model of its own.
 constexpr const char* kFiles[] = {"model.safetensors", "optimizer.safetensors", "trainer.json"};
 
 fs::path folder_of_step(const fs::path& run, int64_t step) { return run / ("step-" + std::to_string(step)); }
@@ -66,7 +68,7 @@ void verify(const fs::path& folder) {
                              line.substr(0, 32).find_first_not_of("0123456789abcdef") == std::string_view::npos;
     if (!well_formed)
       bad_input("[checkpoint] {} is damaged: no checksum of {}. {}", (folder / "MANIFEST").string(), name, advice);
-    if (!fs::exists(folder / name)) bad_input("[checkpoint] {} is missing. {}", (folder / name).string(), advice);
+    if (!path_exists(folder / name)) bad_input("[checkpoint] {} is missing. {}", (folder / name).string(), advice);
     if (line != checksum_line(folder, name))
       bad_input("[checkpoint] {} is damaged: its checksum is not the one in {}. {}", (folder / name).string(),
                 (folder / "MANIFEST").string(), advice);
@@ -79,7 +81,7 @@ void verify(const fs::path& folder) {
 }  // namespace
 
 void write_checkpoint(const fs::path& run, int64_t step, const ParameterStore& weights, Optimizer& optimizer,
-                      const Json& trainer) {
+                      const Json& trainer, const ModelConfig& config, const Tokenizer& tokenizer) {
   const fs::path folder = folder_of_step(run, step);
   std::error_code ignored;
   // What a killed process left there goes. The manifest goes first: without it the folder is no checkpoint.
@@ -89,16 +91,19 @@ void write_checkpoint(const fs::path& run, int64_t step, const ParameterStore& w
   write_parameters(folder / "model.safetensors", weights);
   write_moments(folder / "optimizer.safetensors", optimizer);
   write_file(folder / "trainer.json", trainer.dump(2) + "\n");
+  save_tokenizer(folder, tokenizer);
+  write_file(folder / "config.json", config_to_json(config).dump(2) + "\n");
   std::string manifest;
   for (const char* name : kFiles) manifest += checksum_line(folder, name);
   write_file(folder / "MANIFEST", manifest);
+  sync_folder(run);  // the checkpoint's own entry must be on disk before older ones are deleted
 }
 
 std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   std::vector<int64_t> steps;
-  if (!fs::is_directory(run)) return steps;
+  if (!is_folder(run)) return steps;
   for (const fs::directory_entry& entry : fs::directory_iterator(run))
-    if (const auto step = step_of(entry.path()); step && fs::exists(entry.path() / "MANIFEST")) steps.push_back(*step);
+    if (const auto step = step_of(entry.path()); step && path_exists(entry.path() / "MANIFEST")) steps.push_back(*step);
   std::sort(steps.begin(), steps.end());
   return steps;
 }
@@ -112,6 +117,25 @@ Json read_checkpoint(const fs::path& run, int64_t step, const ModelConfig& confi
   return parse_json(read_file(folder / "trainer.json"), (folder / "trainer.json").string());
 }
 
+namespace {
+
+// Nothing but files that a checkpoint has, whole or half-written: ours to delete.
+bool is_ours(const fs::path& folder) {
+  constexpr std::string_view names[] = {
+      "model.safetensors", "optimizer.safetensors", "trainer.json",           "MANIFEST",
+      "config.json",       "tokenizer.json",        "generation_config.json", "tokenizer_config.json"};
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const bool known = std::any_of(std::begin(names), std::end(names), [&](std::string_view ours) {
+      return name == ours || (name.starts_with(ours) && is_temporary(name));
+    });
+    if (!known || !entry.is_regular_file()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 void prune_checkpoints(const fs::path& run, int64_t keep, int64_t best) {
   std::vector<int64_t> steps = checkpoint_steps(run);
   const int64_t newest = steps.empty() ? -1 : steps.back();
@@ -123,8 +147,10 @@ void prune_checkpoints(const fs::path& run, int64_t keep, int64_t best) {
   for (const fs::directory_entry& entry : fs::directory_iterator(run)) {
     const auto step = step_of(entry.path());
     // A folder beyond the newest whole checkpoint is one that was cut short.
-    if (step && !kept(*step) && *step != newest) doomed.push_back(entry.path());
-    if (!step && entry.path().filename().string().find(".tmp") != std::string::npos) doomed.push_back(entry.path());
+    if (step && !kept(*step) && *step != newest && entry.is_directory() && is_ours(entry.path()))
+      doomed.push_back(entry.path());
+    if (!step && entry.is_regular_file() && is_temporary(entry.path().filename().string()))
+      doomed.push_back(entry.path());
   }
   for (const fs::path& path : doomed) {
     std::error_code ignored;

@@ -1,4 +1,5 @@
-// Checkpoints: a folder step-N/ with model.safetensors, optimizer.safetensors, trainer.json, and MANIFEST written last.
+// Checkpoints: a folder step-N/ with model.safetensors, optimizer.safetensors, trainer.json, and MANIFEST written last;
+// config.json and tokenizer.json beside them make it a model folder too.
 #pragma once
 
 #include <filesystem>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "formats/json.h"
+#include "formats/tokenizer.h"
 #include "train/optimizer.h"
 
 namespace mfa {
@@ -13,7 +15,7 @@ namespace mfa {
 // MANIFEST holds a line a file as the program xxh128sum writes and checks it. A folder without one is no checkpoint:
 // its writing was cut short, and nothing looks at it.
 void write_checkpoint(const std::filesystem::path& run, int64_t step, const ParameterStore& weights,
-                      Optimizer& optimizer, const Json& trainer);
+                      Optimizer& optimizer, const Json& trainer, const ModelConfig& config, const Tokenizer& tokenizer);
 
 // Steps of the whole checkpoints of a run, ascending.
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);

@@ -8,10 +8,12 @@
 #include "base/progress.h"
 #include "formats/json.h"
 #include "kernels/machine.h"
+#include "kernels/precision.h"
 #include "model/config_json.h"
 #include "model/model_folder.h"
 #include "runtime/kv_cache.h"
 #include "train/decode_speed.h"
+#include "train/recipe.h"
 
 namespace mfa {
 namespace {
@@ -25,21 +27,9 @@ Json curve_to_json(const std::vector<LossPoint>& curve) {
 std::vector<LossPoint> curve_from_json(const Json& json) {
   std::vector<LossPoint> curve;
   for (const Json& point : json)
-    if (point.is_array() && point.size() == 2 && point[1].is_number())
+    if (point.is_array() && point.size() == 2 && point[0].is_number_integer() && point[1].is_number())
       curve.push_back({point[0].get<int64_t>(), point[1].get<double>()});
   return curve;
-}
-
-// The curves of a run from its log, which a resumed run carries on: whole, however often it was stopped.
-void read_curves(const fs::path& folder, CompareRun& run) {
-  const std::string log = read_file(folder / "log.jsonl");
-  for (size_t begin = 0, end; (end = log.find('\n', begin)) != std::string::npos; begin = end + 1) {
-    const std::string where = (folder / "log.jsonl").string();
-    const Json line = parse_json(std::string_view(log).substr(begin, end - begin), where);
-    const int64_t step = find_int(line, "step", where).value_or(0);
-    if (const auto loss = find_double(line, "loss", where)) run.train_curve.push_back({step, *loss});
-    if (const auto loss = find_double(line, "val_loss", where)) run.val_curve.push_back({step, *loss});
-  }
 }
 
 // What result.json keeps of a finished run: enough to fill its part of a row without training again.
@@ -47,6 +37,24 @@ struct RunRecord {
   CompareRun run;
   double tokens_per_s = 0;
 };
+
+// Curves and speed (the median of the logged steps) from a run's log, which a resumed run carries on: whole, however
+// often it was stopped.
+void read_log(const fs::path& folder, RunRecord& record) {
+  std::vector<double> rates;
+  const std::string log = read_file(folder / "log.jsonl");
+  for (size_t begin = 0, end; (end = log.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    const std::string where = (folder / "log.jsonl").string();
+    const Json line = parse_json(std::string_view(log).substr(begin, end - begin), where);
+    const int64_t step = find_int(line, "step", where).value_or(0);
+    if (const auto rate = find_double(line, "tokens_per_s", where)) rates.push_back(*rate);
+    if (const auto loss = find_double(line, "loss", where)) record.run.train_curve.push_back({step, *loss});
+    if (const auto loss = find_double(line, "val_loss", where)) record.run.val_curve.push_back({step, *loss});
+  }
+  if (rates.empty()) return;
+  std::nth_element(rates.begin(), rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2), rates.end());
+  record.tokens_per_s = rates[rates.size() / 2];
+}
 
 void write_record(const fs::path& file, const RunRecord& record) {
   const Json json = {{"seed", record.run.seed},
@@ -94,14 +102,15 @@ class Comparer {
 RunRecord Comparer::run(const fs::path& folder, const std::string& title, const ModelConfig& config, uint64_t seed,
                         double lr, int64_t steps) {
   const fs::path file = folder / "result.json";
-  if (fs::exists(file)) return read_record(file);
+  if (path_exists(file)) return read_record(file);
   TrainOptions train_options = options_.train;
   train_options.out = folder;
   train_options.title = title;
   train_options.resume = true;
   train_options.steps = steps;
   train_options.schedule.peak = lr;
-  train_options.schedule.warmup = std::min(train_options.schedule.warmup, steps / 5);
+  if (train_options.schedule.warmup > 0)
+    train_options.schedule.warmup = std::max<int64_t>(1, std::min(train_options.schedule.warmup, steps / 5));
   train_options.seed = train_options.init.seed = seed;
   RunRecord record;
   record.run.seed = seed;
@@ -110,12 +119,9 @@ RunRecord Comparer::run(const fs::path& folder, const std::string& title, const 
     const TrainResult result = train(device_, config, corpus_, train_options);
     interrupted_ = result.interrupted;
     record.run.val_loss = result.val_loss;
-    record.tokens_per_s = result.tokens_per_s;
-    read_curves(folder, record.run);
-  } catch (const Failure& failure) {
-    // A run that diverges is a result too; anything else (a full disk) stops the comparison.
-    if (std::string(failure.what()).find("not a number") == std::string::npos) throw;
-    warn(failure.what());
+    read_log(folder, record);
+  } catch (const Diverged& diverged) {  // that is a result too; a full disk is not
+    warn(diverged.what());
     record.run.val_loss = NAN;
   }
   if (!interrupted_) write_record(file, record);
@@ -141,12 +147,19 @@ double Comparer::best_lr(const std::string& variant, const ModelConfig& config) 
 
 // Decode speed and the allocated cache of the first run's weights, kept in the run's folder once measured.
 void Comparer::measure(const std::string& variant, const ModelConfig& config, CompareRow& row) {
-  const fs::path folder = options_.train.out / (variant + "-seed0"), file = folder / "decode.json";
-  if (fs::exists(file)) {
+  const fs::path folder = options_.train.out / fmt::format("{}-seed{}", variant, options_.first_seed),
+                 file = folder / "decode.json";
+  const Json conditions = {{"context", options_.decode_context},
+                           {"kv", name_of(options_.kv_type)},
+                           {"precision", name_of(device_.precision())}};
+  if (path_exists(file)) {
     const Json json = parse_json(read_file(file), file.string());
-    row.decode_tokens_per_s = get_double(json, "decode_tokens_per_s", file.string());
-    row.kv_bytes_per_token_allocated = get_int(json, "kv_bytes_per_token_allocated", file.string());
-    return;
+    if (const Json* before = find_member(json, "conditions", file.string());
+        before != nullptr && *before == conditions) {
+      row.decode_tokens_per_s = get_double(json, "decode_tokens_per_s", file.string());
+      row.kv_bytes_per_token_allocated = get_int(json, "kv_bytes_per_token_allocated", file.string());
+      return;
+    }
   }
   ParameterStore weights(device_, config);
   load_parameters(SafetensorsReader(folder), config, weights);
@@ -157,7 +170,7 @@ void Comparer::measure(const std::string& variant, const ModelConfig& config, Co
   row.kv_bytes_per_token_allocated = speed.kv_bytes_per_token;
   const Json json = {{"decode_tokens_per_s", speed.tokens_per_s},
                      {"kv_bytes_per_token_allocated", speed.kv_bytes_per_token},
-                     {"context", options_.decode_context}};
+                     {"conditions", conditions}};
   write_file(file, json.dump(1) + "\n");
 }
 
@@ -174,7 +187,8 @@ CompareRow Comparer::row(const std::string& variant, const ModelConfig& config) 
   const double lr = best_lr(variant, config);
   double rate = 0;
   int64_t rates = 0;
-  for (int64_t seed = 0; seed < options_.seeds && !interrupted_; ++seed) {
+  for (int64_t i = 0; i < options_.seeds && !interrupted_; ++i) {
+    const int64_t seed = options_.first_seed + i;
     const std::string name = fmt::format("{}-seed{}", variant, seed);
     const RunRecord record = run(options_.train.out / name, fmt::format("{:12}", name), config,
                                  static_cast<uint64_t>(seed), lr, options_.train.steps);
@@ -183,29 +197,28 @@ CompareRow Comparer::row(const std::string& variant, const ModelConfig& config) 
     if (record.tokens_per_s > 0) rate += record.tokens_per_s, ++rates;
   }
   if (rates > 0) row.train_tokens_per_s = rate / static_cast<double>(rates);
-  if (!interrupted_ && fs::exists(options_.train.out / (variant + "-seed0") / "model.safetensors"))
+  if (!interrupted_ &&
+      path_exists(options_.train.out / fmt::format("{}-seed{}", variant, options_.first_seed) / "model.safetensors"))
     measure(variant, config, row);
   return row;
 }
 
 // Finished runs are reused, so a folder must not be gone on with under other conditions.
-void check_recipe(const Corpus& corpus, const CompareOptions& o, const std::vector<ModelConfig>& configs) {
-  Json recipe = {{"corpus", corpus.fingerprint},
-                 {"steps", o.train.steps},
-                 {"batch", o.train.batch},
-                 {"context", o.train.context},
-                 {"lr", o.train.schedule.peak},
-                 {"lr_sweep", o.lr_sweep},
-                 {"warmup", o.train.schedule.warmup},
-                 {"schedule", name_of(o.train.schedule.kind)}};
+void check_recipe(const Corpus& corpus, const CompareOptions& o, const std::vector<ModelConfig>& configs,
+                  Precision precision) {
+  Json recipe = recipe_of(corpus, o.train, precision);
+  recipe["steps"] = o.train.steps;
+  recipe["lr_sweep"] = o.lr_sweep;
+  recipe["validation_tokens"] = o.train.validation_tokens;
   for (size_t i = 0; i < configs.size(); ++i) recipe["spec " + o.variants[i]] = spec_to_json(configs[i]);
   const fs::path file = o.train.out / "compare.json";
-  if (fs::exists(file)) {
+  if (path_exists(file)) {
     const Json before = parse_json(read_file(file), file.string());
+    if (!before.is_object()) bad_input("[compare] {} is damaged, expected an object", file.string());
     for (const auto& [key, value] : recipe.items())
       if (before.contains(key) && before[key] != value)
-        bad_input("[compare] {} holds a comparison with another {}, got {}, expected {}; use another --out",
-                  o.train.out.string(), key, value.dump(), before[key].dump());
+        bad_input("[compare] {} holds a comparison with another {} ({}); use another --out", o.train.out.string(), key,
+                  first_difference(before[key], value));
     for (const auto& [key, value] : before.items())
       if (!recipe.contains(key)) recipe[key] = value;  // variants of an earlier call
   }
@@ -217,9 +230,13 @@ void check_recipe(const Corpus& corpus, const CompareOptions& o, const std::vect
 std::vector<ModelConfig> matched_configs(const std::vector<std::string>& variants, const PresetOptions& shape) {
   if (variants.empty()) bad_input("[compare] no variants, expected at least one");
   const bool has_mha = std::find(variants.begin(), variants.end(), "mha") != variants.end();
-  const int64_t parameters = parameter_count(make_preset(has_mha ? "mha" : variants[0], shape));
+  const std::string reference = has_mha ? "mha" : variants[0];
+  const int64_t parameters = parameter_count(make_preset(reference, shape));
   std::vector<ModelConfig> configs;
-  for (const std::string& variant : variants) configs.push_back(match_parameters(variant, shape, parameters));
+  // A feed-forward width given by hand is the reference's; the others' follow from the parameters.
+  for (const std::string& variant : variants)
+    configs.push_back(variant == reference ? make_preset(variant, shape)
+                                           : match_parameters(variant, shape, parameters));
   return configs;
 }
 
@@ -229,7 +246,7 @@ std::vector<CompareRow> compare(Device& device, const Corpus& corpus, const Comp
   CompareOptions filled = options;
   if (filled.train.gemm_peak <= 0) filled.train.gemm_peak = gemm_peak(device);
   make_folder(options.train.out);
-  check_recipe(corpus, filled, configs);
+  check_recipe(corpus, filled, configs, device.precision());
   Comparer comparer(device, corpus, filled);
   std::vector<CompareRow> rows;
   for (size_t i = 0; i < configs.size() && !comparer.interrupted(); ++i)

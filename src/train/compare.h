@@ -15,8 +15,9 @@ namespace mfa {
 struct CompareOptions {
   std::vector<std::string> variants;  // preset names; the first mha (or the first of all) sets the size to match
   PresetOptions shape;
-  TrainOptions train;     // out is the comparison's folder; seed and init.seed are set for each run
-  int64_t seeds = 1;      // seeds 0 … seeds − 1
+  TrainOptions train;  // out is the comparison's folder; seed and init.seed are set for each run
+  int64_t seeds = 1;   // seeds first_seed, first_seed + 1, …
+  int64_t first_seed = 0;
   bool lr_sweep = false;  // a fifth of the steps at lr/3, lr and 3 lr for each variant, best by validation
   DType kv_type = DType::bf16;
   int64_t decode_context = 4096;  // decode speed is measured behind this many tokens

@@ -95,7 +95,7 @@ void open_parts(const fs::path& folder, Corpus& corpus) {
 
 // True if the cache holds all of it. A damaged cache is no error: it is made anew.
 bool open_cached(const fs::path& folder, const std::optional<Tokenizer>& tokenizer, Corpus& corpus) {
-  if (!fs::exists(folder / "meta.json")) return false;
+  if (!path_exists(folder / "meta.json")) return false;
   try {
     const nlohmann::json meta = nlohmann::json::parse(read_file(folder / "meta.json"));
     corpus.tokenizer = tokenizer ? *tokenizer : Tokenizer::load(folder / "tokenizer.json");

@@ -77,7 +77,7 @@ fs::path event_path(const fs::path& folder) {
   const std::string base =
       fmt::format("events.out.tfevents.{}.{}.{}", static_cast<int64_t>(wall_time()), host, ::getpid());
   fs::path path = folder / base;
-  for (int i = 1; fs::exists(path); ++i) path = folder / fmt::format("{}.{}", base, i);
+  for (int i = 1; path_exists(path); ++i) path = folder / fmt::format("{}.{}", base, i);
   return path;
 }
 

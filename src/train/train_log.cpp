@@ -35,7 +35,7 @@ std::string kept_lines(std::string_view log, int64_t resumed_step, const fs::pat
 }  // namespace
 
 TrainLog::TrainLog(const fs::path& path, int64_t resumed_step) : path_(path) {
-  const bool goes_on = resumed_step >= 0 && fs::exists(path);
+  const bool goes_on = resumed_step >= 0 && path_exists(path);
   write_file(path, goes_on ? kept_lines(read_file(path), resumed_step, path) : std::string());
   fd_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   if (fd_ < 0) bad_input("[train log] cannot write {}: {}", path.string(), std::strerror(errno));

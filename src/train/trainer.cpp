@@ -14,36 +14,13 @@
 #include "model/model_folder.h"
 #include "model/transformer.h"
 #include "train/checkpoint.h"
+#include "train/recipe.h"
 #include "train/tensorboard.h"
 #include "train/train_log.h"
 #include "train/validation.h"
 
 namespace mfa {
 namespace {
-
-// What must be the same for a resumed run to go on as if it had never stopped. (More steps are welcome.)
-Json recipe_of(const ModelConfig& config, const Corpus& corpus, const TrainOptions& o, Precision precision) {
-  return {{"spec", spec_to_json(config)},
-          {"corpus", corpus.fingerprint},
-          {"batch", o.batch},
-          {"accumulate", o.accumulate},
-          {"context", o.context},
-          {"seed", o.seed},
-          {"precision", name_of(precision)},
-          {"schedule",
-           {{"kind", name_of(o.schedule.kind)},
-            {"peak", o.schedule.peak},
-            {"warmup", o.schedule.warmup},
-            {"min_ratio", o.schedule.min_ratio},
-            {"decay_share", o.schedule.decay_share}}},
-          {"optimizer",
-           {{"beta1", o.optimizer.beta1},
-            {"beta2", o.optimizer.beta2},
-            {"eps", o.optimizer.eps},
-            {"decay", o.optimizer.decay},
-            {"clip", o.optimizer.clip}}},
-          {"init", {{"kind", enum_name(o.init.kind)}, {"gate", enum_name(o.init.gate)}, {"seed", o.init.seed}}}};
-}
 
 // The training loss that is reported is smoothed, and its state is part of the checkpoint.
 constexpr double kSmoothing = 0.95;
@@ -67,8 +44,17 @@ class Run {
         optimizer_(weights_, gradients_, config, options.optimizer),
         loader_(corpus.train, options.context, options.seed),
         model_(weights_, &gradients_, config_, options.batch, options.context),
-        recipe_(recipe_of(config, corpus, options, device.precision())) {
+        recipe_(recipe_of(corpus, options, device.precision())) {
+    recipe_["spec"] = spec_to_json(config);
+    recipe_["seed"] = options.seed;
+    recipe_["init_seed"] = options.init.seed;
     options_.schedule.steps = options.steps;
+    if (options_.schedule.warmup == 0) options_.schedule.warmup = std::max<int64_t>(1, options.steps / 20);
+    if (corpus.held_out.size() < options.context + 1)
+      bad_input(
+          "[train] the held-out text is shorter than a window, got {} tokens, expected at least {} (--context and "
+          "one more): use a larger --held-out or a shorter --context",
+          corpus.held_out.size(), options.context + 1);
     if (options_.validate_every <= 0) options_.validate_every = std::max<int64_t>(1, options.steps / 10);
   }
 
@@ -79,7 +65,7 @@ class Run {
   bool model_written() const;
   void start();
   bool resume();
-  double micro_batches();
+  std::optional<double> micro_batches();
   void step(int64_t step);
   void after_step(int64_t step);
   bool validate(int64_t step);  // true: the best so far
@@ -117,11 +103,10 @@ class Run {
 };
 
 void Run::start() {
-  if (options_.init_from.empty()) {
+  if (options_.init_from.empty())
     initialise(weights_, config_, options_.init);
-  } else {
-    load_parameters(SafetensorsReader(options_.init_from), config_, weights_);
-  }
+  else
+    load_parameters(SafetensorsReader(weights_of(options_.init_from)), config_, weights_);
 }
 
 // True when a checkpoint was found and loaded.
@@ -133,29 +118,29 @@ bool Run::resume() {
   const Json& before = get_object(state, "recipe", where);
   for (const auto& [key, value] : recipe_.items())
     if (!before.contains(key) || before[key] != value)
-      bad_input("[train] {} was made with another {}, got {}, expected {}", where, key, value.dump(),
-                before.contains(key) ? before[key].dump() : "nothing");
+      bad_input("[train] {} was made with another {} ({}); a run goes on with its own, or starts anew in another --out",
+                where, key, first_difference(before.value(key, Json()), value));
   done_ = get_int(state, "step", where, 0);
   loader_.seek(get_int(state, "loader_position", where, 0));
   best_step_ = get_int(state, "best_step", where, -1);
   if (best_step_ >= 0) best_loss_ = get_double(state, "best_loss", where);
   if (const Json* last = find_member(state, "val_loss", where))
-    result_.val_loss = last->is_number() ? last->get<double>() : 0;
-  result_.val_bits_per_byte = find_double(state, "val_bits_per_byte", where).value_or(0);
+    result_.val_loss = last->is_number() ? last->get<double>() : NAN;
+  result_.val_bits_per_byte = find_double(state, "val_bits_per_byte", where).value_or(NAN);
   smoothed_loss_ = get_double(state, "smoothed_loss", where);
   last_saved_ = done_;
   return true;
 }
 
-// Forward and backward over the step's batches; the mean loss of its scored tokens.
-double Run::micro_batches() {
+// Forward and backward over the step's batches; the mean loss of its scored tokens, if it has any.
+std::optional<double> Run::micro_batches() {
   batches_.resize(static_cast<size_t>(options_.accumulate));
   int64_t scored = 0;
   for (Batch& batch : batches_) {
     loader_.next(options_.batch, batch);
     scored += std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t t) { return t >= 0; });
   }
-  if (scored == 0) return 0;
+  if (scored == 0) return std::nullopt;
   device_.fill(gradients_.flat(), 0);
   double nats = 0;
   for (const Batch& batch : batches_)
@@ -170,7 +155,12 @@ void Run::step(int64_t step) {
   const double began = now_seconds();
   const bool log_now = step % options_.log_every == 0 || step == 1 || step == options_.steps;
   model_.record_max_logits(log_now);
-  const double loss = micro_batches();
+  const std::optional<double> scored_loss = micro_batches();
+  if (!scored_loss) {  // windows of nothing but ends of documents: there is nothing to learn from
+    done_ = step;
+    return;
+  }
+  const double loss = *scored_loss;
   const double norm = optimizer_.gradient_norm();
   if (!std::isfinite(loss) || !std::isfinite(norm))
     diverged(step, fmt::format("loss {}, gradient norm {}", loss, norm));
@@ -180,9 +170,7 @@ void Run::step(int64_t step) {
   done_ = step;
   step_rates_.push_back(static_cast<double>(tokens_per_step()) / seconds);
   smoothed_loss_ = kSmoothing * smoothed_loss_ + (1 - kSmoothing) * loss;
-  if (log_now) {
-    log_step(step, loss, norm, lr, seconds);
-  }
+  if (log_now) log_step(step, loss, norm, lr, seconds);
   const double rate = median(std::vector<double>(
       step_rates_.end() - std::min<std::ptrdiff_t>(20, static_cast<std::ptrdiff_t>(step_rates_.size())),
       step_rates_.end()));
@@ -192,9 +180,12 @@ void Run::step(int64_t step) {
 }
 
 void Run::diverged(int64_t step, const std::string& what) const {
-  fail("[train] the loss is not a number at step {} ({}); {}: try a lower --lr or a longer --warmup", step, what,
-       last_saved_ < 0 ? "there is no checkpoint yet"
-                       : fmt::format("the checkpoint of step {} is untouched", last_saved_));
+  const std::string left =
+      last_saved_ < 0
+          ? "there is no checkpoint yet: try a lower --lr or a longer --warmup"
+          : fmt::format("the checkpoint of step {} is untouched: go on from it with --init {} and a lower --lr",
+                        last_saved_, (options_.out / ("step-" + std::to_string(last_saved_))).string());
+  throw Diverged(fmt::format("[train] the loss is not a number at step {} ({}); {}", step, what, left));
 }
 
 void Run::add_layer_statistics(nlohmann::ordered_json& line) {
@@ -259,7 +250,9 @@ void Run::save(int64_t step) {
                 {"val_bits_per_byte", result_.val_bits_per_byte},
                 {"smoothed_loss", smoothed_loss_},
                 {"recipe", recipe_}};
-  write_checkpoint(options_.out, step, weights_, optimizer_, state);
+  ModelConfig config = config_;
+  config.eos = corpus_.tokenizer.eos();
+  write_checkpoint(options_.out, step, weights_, optimizer_, state, config, corpus_.tokenizer);
   last_saved_ = step;
   prune_checkpoints(options_.out, options_.keep_last, options_.keep_best ? best_step_ : -1);
 }
@@ -294,7 +287,7 @@ void Run::refuse_other_work() const {
   if (checkpoints && !options_.resume)
     bad_input("[train] {} holds checkpoints of a run already; give --resume to go on with it, or another --out",
               options_.out.string());
-  if (!checkpoints && fs::exists(options_.out / "model.safetensors"))
+  if (!checkpoints && path_exists(options_.out / "model.safetensors"))
     bad_input("[train] {} holds a model but no checkpoint to go on from; give another --out", options_.out.string());
 }
 
@@ -302,7 +295,7 @@ void Run::refuse_other_work() const {
 // steps has an older one there.
 bool Run::model_written() const {
   const fs::path model = options_.out / "model.safetensors";
-  if (!fs::exists(options_.out / "config.json") || !fs::exists(model)) return false;
+  if (!path_exists(options_.out / "config.json") || !path_exists(model)) return false;
   return checksum(MappedFile(model).bytes()) ==
          checksum(MappedFile(options_.out / ("step-" + std::to_string(done_)) / "model.safetensors").bytes());
 }
@@ -311,8 +304,8 @@ TrainResult Run::go() {
   const double began = now_seconds();
   refuse_other_work();
   make_folder(options_.out);
-  start();
   const bool resumed = options_.resume && resume();
+  if (!resumed) start();
   if (resumed && done_ >= options_.steps && model_written()) {
     result_.already_done = true;
     summarise();

@@ -1,12 +1,14 @@
 // Pre-training: corpus in, model folder with checkpoints and logs out.
 #pragma once
 
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "kernels/device.h"
 #include "model/init.h"
 #include "train/corpus.h"
@@ -36,12 +38,18 @@ struct TrainOptions {
   double gemm_peak = 0;            // GFLOP/s of this machine; 0: measured at the start
 };
 
+// The loss or the weights are no numbers any more. A result of its own for comparisons, a failure for a single run.
+class Diverged : public Failure {
+ public:
+  using Failure::Failure;
+};
+
 struct TrainResult {
   int64_t steps = 0, tokens = 0;
-  double train_loss = 0;  // smoothed over the last few dozen steps
-  double val_loss = 0, val_bits_per_byte = 0;
-  double tokens_per_s = 0;  // median over this process's steps; 0 when there were none
-  double gemm_share = 0;    // model FLOPs a second ÷ the machine's GEMM peak
+  double train_loss = 0;                           // smoothed over the last few dozen steps
+  double val_loss = NAN, val_bits_per_byte = NAN;  // of the last validation; NaN: there was none yet
+  double tokens_per_s = 0;                         // median over this process's steps; 0 when there were none
+  double gemm_share = 0;                           // model FLOPs a second ÷ the machine's GEMM peak
   double seconds = 0;
   bool interrupted = false;   // Ctrl-C: a checkpoint was written
   bool already_done = false;  // --resume on a finished run: nothing was changed

@@ -12,7 +12,8 @@ import program
 from program import TIMEOUT_SECONDS, ProgramTest, hashes, text, tiny
 
 STEPS = 12
-CHECKPOINT_FILES = ("model.safetensors", "optimizer.safetensors", "trainer.json", "MANIFEST")
+CHECKPOINT_FILES = ("model.safetensors", "optimizer.safetensors", "trainer.json", "config.json", "tokenizer.json",
+                    "tokenizer_config.json", "MANIFEST")
 
 
 class ResumeTest(ProgramTest):

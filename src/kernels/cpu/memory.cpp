@@ -3,7 +3,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <fstream>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -11,11 +15,40 @@
 
 namespace mfa {
 
+namespace {
+
+// Bytes that the kernel says this process could still take when it first asked. Mapped pages take memory only when
+// they are touched, so that the sum of what was handed out is what counts, not what is free right now.
+size_t available_at_start() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);)
+    if (size_t kilobytes = 0; std::sscanf(line.c_str(), "MemAvailable: %zu kB", &kilobytes) == 1)
+      return kilobytes << 10;
+  return std::numeric_limits<size_t>::max();
+}
+
+std::atomic<size_t> g_handed_out{0};
+
+}  // namespace
+
+// Refused here, with a clear line, is better than killed by the system in the middle of a run.
 Pages::Pages(size_t bytes) : bytes_(std::max<size_t>(bytes, 1)) {
+  static const size_t available = available_at_start();
   void* memory = MAP_FAILED;
-  if (bytes_ < std::numeric_limits<size_t>::max() / 2)
-    memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) fail("[memory] no memory, got none for {}", human_bytes(bytes));
+  const size_t others = g_handed_out.fetch_add(bytes_);
+  if (bytes_ > available || others > available - bytes_) {
+    g_handed_out -= bytes_;
+    bad_input(
+        "[memory] not enough, got {} asked for beside {} in use, expected at most {} in all: use a smaller model, "
+        "batch "
+        "or context",
+        human_bytes(bytes), human_bytes(others), human_bytes(available));
+  }
+  memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    g_handed_out -= bytes_;
+    fail("[memory] no memory, got none for {}", human_bytes(bytes));
+  }
   data_ = static_cast<std::byte*>(memory);
   // Huge pages: a product walks many rows that lie far apart, and would miss the TLB with small ones. Only a wish.
   constexpr size_t kHugePage = size_t{2} << 20;
@@ -23,7 +56,9 @@ Pages::Pages(size_t bytes) : bytes_(std::max<size_t>(bytes, 1)) {
 }
 
 Pages::~Pages() {
-  if (data_ != nullptr) munmap(data_, bytes_);
+  if (data_ == nullptr) return;
+  munmap(data_, bytes_);
+  g_handed_out -= bytes_;
 }
 
 void Pages::swap(Pages& other) {
