@@ -99,11 +99,14 @@ void count_parameters(const std::vector<ParameterSpec>& table, CapacityRow& row)
 }
 
 int64_t kv_bytes_per_token(const ModelConfig& config, DType type) {
-  int64_t numbers = 0;
+  int64_t bytes = 0;
   for (int64_t i = 0; i < config.n_layers(); ++i) {
-    if (config.owns_cache(i)) numbers += config.layers[static_cast<size_t>(i)].attention.cache_numbers();
+    if (!config.owns_cache(i)) continue;
+    const AttentionSpec& a = config.layers[static_cast<size_t>(i)].attention;
+    bytes += a.cache_numbers() * static_cast<int64_t>(size_of(type));
+    if (type == DType::i8) bytes += a.cache_scales() * static_cast<int64_t>(size_of(DType::bf16));
   }
-  return numbers * static_cast<int64_t>(size_of(type));
+  return bytes;
 }
 
 void count_flops(const ModelConfig& config, const ProductParameters& products, CapacityRow& row) {

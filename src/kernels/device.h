@@ -22,9 +22,9 @@ enum class NormKind { rms, layer };
 enum class Precision { f32, bf16 };
 
 struct DeviceInfo {
-  std::string name;                               // "cpu", "reference"
-  std::string path;                               // instruction set in use: "avx512", "avx2", "plain"
-  Precision native_precision = Precision::f32;    // the fastest one that the hardware computes itself
+  std::string name;                             // "cpu", "reference"
+  std::string path;                             // instruction set in use: "avx512", "avx2", "plain"
+  Precision native_precision = Precision::f32;  // the fastest one that the hardware computes itself
 };
 
 // c = op(a) · op(b), or c += op(a) · op(b). op(a) [m, k], op(b) [k, n], c [m, n]. 2·m·k·n operations.
@@ -35,8 +35,8 @@ struct MatmulArgs {
   bool accumulate = false;
 };
 
-// y = x / rms(x) ⊙ weight (+ 0), or LayerNorm with bias. x and y [rows, groups · d], weight and bias [1, d]: each run of
-// d columns is normalised by itself (d = weight.cols; groups > 1 for per-head q/k norms). statistics [rows, groups]
+// y = x / rms(x) ⊙ weight (+ 0), or LayerNorm with bias. x and y [rows, groups · d], weight and bias [1, d]: each run
+// of d columns is normalised by itself (d = weight.cols; groups > 1 for per-head q/k norms). statistics [rows, groups]
 // gets 1/rms, or for LayerNorm [rows, 2·groups] gets mean and 1/sd in turn. eps is added to the mean square (variance).
 struct NormArgs {
   NormKind kind = NormKind::rms;
@@ -44,23 +44,24 @@ struct NormArgs {
   double eps = 1e-5;
 };
 struct NormGradArgs {
-  NormArgs forward;                   // y is not read
-  Tensor dy, dx, dweight, dbias;      // dx written (may be dy, in place); dweight and dbias added to
-  bool accumulate_dx = false;         // dx += instead
+  NormArgs forward;               // y is not read
+  Tensor dy, dx, dweight, dbias;  // dx written (may be dy, in place); dweight and dbias added to
+  bool accumulate_dx = false;     // dx += instead
 };
 
-// Rotates pairs of columns of each head in place: (x_i, x_{i+half}) -> (x_i cos - x_{i+half} sin, x_i sin + x_{i+half} cos)
-// for i < half, at columns h·head_dim + offset + i, where half = cos.cols (the half-split, "NeoX" layout). cos and sin
-// [positions, half]; positions [1, rows] i32. inverse rotates by −angle: the transpose, hence the gradient.
+// Rotates pairs of columns of each head in place: (x_i, x_{i+half}) -> (x_i cos - x_{i+half} sin, x_i sin + x_{i+half}
+// cos) for i < half, at columns h·head_dim + offset + i, where half = cos.cols (the half-split, "NeoX" layout). cos and
+// sin [positions, half]; positions [1, rows] i32. inverse rotates by −angle: the transpose, hence the gradient.
 struct RopeArgs {
   Tensor x, positions, cos, sin;
   int64_t n_heads = 1, head_dim = 0, offset = 0;
   bool inverse = false;
 };
 
-// Copies `dim` columns of each head: dst[:, h·dst_head_dim + dst_offset + i] (=|+=) src[:, h'·src_head_dim + src_offset + i].
-// broadcast: every h' = 0 (one source head for all). reduce: every destination head is 0 and the source heads are summed
-// into it (the gradient of broadcast; then the destination is overwritten by the sum, or added to with accumulate).
+// Copies `dim` columns of each head: dst[:, h·dst_head_dim + dst_offset + i] (=|+=) src[:, h'·src_head_dim + src_offset
+// + i]. broadcast: every h' = 0 (one source head for all). reduce: every destination head is 0 and the source heads are
+// summed into it (the gradient of broadcast; then the destination is overwritten by the sum, or added to with
+// accumulate).
 struct CopyHeadsArgs {
   Tensor src, dst;
   int64_t n_heads = 1, dim = 0;
@@ -87,7 +88,8 @@ struct CrossEntropyArgs {
 };
 
 // AdamW with decoupled decay (Loshchilov and Hutter, 2019), over flat tensors [1, n]; m and v are updated, then
-// p −= lr · (m̂ / (sqrt(v̂) + eps) + decay · p), with bias corrections at `step` ≥ 1. g is multiplied by grad_scale first.
+// p −= lr · (m̂ / (sqrt(v̂) + eps) + decay · p), with bias corrections at `step` ≥ 1. g is multiplied by grad_scale
+// first.
 struct AdamWArgs {
   Tensor p, g, m, v;
   double lr = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, decay = 0, grad_scale = 1;
@@ -106,35 +108,35 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual DeviceInfo info() const = 0;
-  virtual DType real() const = 0;                         // f32, or f64 for the double-precision twin
-  virtual Precision precision() const = 0;                // what matmul multiplies in
+  virtual DType real() const = 0;           // f32, or f64 for the double-precision twin
+  virtual Precision precision() const = 0;  // what matmul multiplies in
   virtual void set_precision(Precision precision) = 0;
 
   // --- memory -------------------------------------------------------------------------------------------------
-  virtual std::byte* allocate(size_t bytes) = 0;          // zeroed, 64-byte aligned; throws Failure when there is none
-  virtual void release(std::byte* memory) = 0;            // what allocate() returned
-  virtual void upload(Tensor dst, const void* src) = 0;   // host, same type, rows without gaps -> device
-  virtual void download(void* dst, Tensor src) = 0;       // device -> host, rows without gaps
-  virtual void convert(Tensor dst, Tensor src) = 0;       // copies numbers, changing the type (f32, f64, bf16)
+  virtual std::byte* allocate(size_t bytes) = 0;         // zeroed, 64-byte aligned; throws Failure when there is none
+  virtual void release(std::byte* memory) = 0;           // what allocate() returned
+  virtual void upload(Tensor dst, const void* src) = 0;  // host, same type, rows without gaps -> device
+  virtual void download(void* dst, Tensor src) = 0;      // device -> host, rows without gaps
+  virtual void convert(Tensor dst, Tensor src) = 0;      // copies numbers, changing the type (f32, f64, bf16)
   virtual void fill(Tensor x, double value) = 0;
 
   // --- products and elementwise ---------------------------------------------------------------------------------
   virtual void matmul(const MatmulArgs& args) = 0;
-  virtual void add(Tensor dst, Tensor src) = 0;                      // dst += src
-  virtual void scale(Tensor x, double factor) = 0;                   // x *= factor
-  virtual void add_bias(Tensor x, Tensor bias) = 0;                  // x[r] += bias [1, cols]
-  virtual void bias_gradient(Tensor dy, Tensor dbias) = 0;           // dbias += Σ_rows dy, rows in order
+  virtual void add(Tensor dst, Tensor src) = 0;             // dst += src
+  virtual void scale(Tensor x, double factor) = 0;          // x *= factor
+  virtual void add_bias(Tensor x, Tensor bias) = 0;         // x[r] += bias [1, cols]
+  virtual void bias_gradient(Tensor dy, Tensor dbias) = 0;  // dbias += Σ_rows dy, rows in order
   virtual void copy_heads(const CopyHeadsArgs& args) = 0;
   virtual void gate_forward(const GateArgs& args) = 0;
   virtual void gate_backward(const GateGradArgs& args) = 0;
   virtual void norm_forward(const NormArgs& args) = 0;
   virtual void norm_backward(const NormGradArgs& args) = 0;
   virtual void rope(const RopeArgs& args) = 0;
-  virtual void swiglu_forward(Tensor gate, Tensor up, Tensor out) = 0;      // out = silu(gate) ⊙ up
-  virtual void swiglu_backward(Tensor gate, Tensor up, Tensor dout,         // dgate, dup may be gate, up (in place)
+  virtual void swiglu_forward(Tensor gate, Tensor up, Tensor out) = 0;  // out = silu(gate) ⊙ up
+  virtual void swiglu_backward(Tensor gate, Tensor up, Tensor dout,     // dgate, dup may be gate, up (in place)
                                Tensor dgate, Tensor dup) = 0;
-  virtual void embedding_forward(Tensor ids, Tensor table, Tensor out) = 0;    // ids [1, rows] i32, table [vocab, width]
-  virtual void embedding_backward(Tensor ids, Tensor dout, Tensor dtable) = 0; // dtable[id] += dout rows, in row order
+  virtual void embedding_forward(Tensor ids, Tensor table, Tensor out) = 0;  // ids [1, rows] i32, table [vocab, width]
+  virtual void embedding_backward(Tensor ids, Tensor dout, Tensor dtable) = 0;  // dtable[id] += dout rows, in row order
   virtual void cross_entropy(const CrossEntropyArgs& args) = 0;
 
   // --- attention (kernels/attention_args.h) --------------------------------------------------------------------
@@ -144,9 +146,9 @@ class Device {
   virtual size_t attention_scratch(const AttentionShape& shape) const = 0;
 
   // --- optimizer -----------------------------------------------------------------------------------------------
-  virtual double sum_of_squares(Tensor x) = 0;   // in double, in an order that does not depend on the thread count
-  virtual double sum(Tensor x) = 0;              // the same
-  virtual double max_value(Tensor x) = 0;        // the largest number; NaN if any is NaN
+  virtual double sum_of_squares(Tensor x) = 0;  // in double, in an order that does not depend on the thread count
+  virtual double sum(Tensor x) = 0;             // the same
+  virtual double max_value(Tensor x) = 0;       // the largest number; NaN if any is NaN
   virtual void adamw(const AdamWArgs& args) = 0;
 
   // --- inference -----------------------------------------------------------------------------------------------

@@ -203,18 +203,19 @@ AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& s, 
   row.shape = s;
   const auto heads = static_cast<double>(s.heads), T = static_cast<double>(s.context),
              C = static_cast<double>(s.head_dim);
-  const auto kv_heads = static_cast<double>(s.kv_heads);
   if (s.phase == BenchPhase::decode) {
     row.seconds = DecodeBench(device, s).seconds(seconds);
     row.flops = 4 * heads * T * C;
-    row.bytes = kv_heads * T * C * (s.key_reuse ? 1 : 2) * static_cast<double>(size_of(s.kv_type));
+    const KvPoolSpec spec{.kv_heads = s.kv_heads, .key_dim = s.head_dim, .value_dim = s.head_dim, .value_in_key = s.key_reuse,
+                          .type = s.kv_type};
+    row.bytes = T * static_cast<double>(spec.bytes_per_token());
     row.tokens = 1;
     return row;
   }
   const bool train = s.phase == BenchPhase::train;
   row.seconds = SequenceBench(device, s).seconds(seconds);
   row.flops = 2 * heads * T * T * C * (train ? 3.5 : 1);
-  row.bytes = 4 * T * C * (2 * heads + 2 * kv_heads) * (train ? 3 : 1);
+  row.bytes = 4 * T * C * (2 * heads + 2 * static_cast<double>(s.kv_heads)) * (train ? 3 : 1);
   row.tokens = T;
   return row;
 }

@@ -16,10 +16,10 @@ KvPoolSpec kv_pool_spec(const AttentionSpec& a, DType type, int64_t pages) {
 }
 
 int64_t kv_bytes_per_token(const ModelConfig& config, DType type) {
-  int64_t numbers = 0;
+  int64_t bytes = 0;
   for (int64_t i = 0; i < config.n_layers(); ++i)
-    if (config.owns_cache(i)) numbers += config.layers[i].attention.cache_numbers();
-  return numbers * static_cast<int64_t>(size_of(type));
+    if (config.owns_cache(i)) bytes += kv_pool_spec(config.layers[i].attention, type, 0).bytes_per_token();
+  return bytes;
 }
 
 KvCache::KvCache(Device& device, const ModelConfig& config, DType type, int64_t tokens) {

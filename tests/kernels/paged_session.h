@@ -21,7 +21,7 @@ class PagedSession {
   PagedSession(Device& device, const shapes::PagedCase& c) : device_(device), case_(c), operands_(device, 4, c.frame) {
     lay_out_pages();
     const KvPoolSpec& spec = case_.pool;
-    q_ = operands_.normal(rows_, c.n_heads * spec.key_dim);
+    q_ = operands_.normal(rows_, c.n_heads * spec.key_dim, c.spread);
     k_ = operands_.normal(rows_, spec.kv_heads * spec.key_dim);
     if (!spec.value_in_key) v_ = operands_.normal(rows_, spec.kv_heads * spec.value_dim);
     out_ = operands_.unwritten(rows_, c.n_heads * spec.value_dim);
@@ -110,10 +110,12 @@ class PagedSession {
     std::vector<double> cos, sin;
     int64_t longest = 0;
     for (int64_t s = 0; s < n_sequences(); ++s) longest = std::max(longest, tokens(s));
+    std::vector<double> frequencies;
+    for (int64_t i = 0; i < case_.rotated; ++i) frequencies.push_back(operands_.random().uniform() * 6.28);
     for (int64_t i = 0; i < longest * case_.rotated; ++i) {
-      const double angle = operands_.random().uniform() * 6.28;
-      cos.push_back(static_cast<float>(std::cos(angle)));
-      sin.push_back(static_cast<float>(std::sin(angle)));
+      const double angle = frequencies[i % case_.rotated] * static_cast<double>(i / case_.rotated);
+      cos.push_back(static_cast<float>(1.25 * std::cos(angle)));  // 1.25: a length, as YaRN has
+      sin.push_back(static_cast<float>(1.25 * std::sin(angle)));
     }
     args_.key_cos = operands_.holding(longest, case_.rotated, cos);
     args_.key_sin = operands_.holding(longest, case_.rotated, sin);

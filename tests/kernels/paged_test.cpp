@@ -34,7 +34,13 @@ TEST(Paged, DevicesAgree) {
       for (const Piece& piece : session.calls()) {
         // As in training (attention_problem.cpp).
         const auto tokens = static_cast<double>(piece.first + piece.count), dim = static_cast<double>(c.pool.key_dim);
-        const double roundings = std::sqrt(dim) + (c.alibi ? tokens / 4 : 0) + std::sqrt(tokens);
+        // The length of rotations, 1.25, goes into every logit; the two factors of a rotation round apart.
+        const double logit = std::sqrt(dim) * std::max(1.0, c.spread) * (c.rotated > 0 ? 3 : 1);
+        double roundings = logit + (c.alibi ? tokens / 4 : 0) + std::sqrt(tokens);
+        // The plain twin holds the same 8-bit numbers. The kernel rounds queries and probabilities to 16 bits: half a
+        // step of max / 32767 each, max of a row at most 4.5 times its spread: 7e-5 = 1150 roundings of 2^-24 for each
+        // number; errors of a logit's terms add like a random walk and stay one such error of the logit.
+        if (c.pool.type == DType::i8) roundings += 2 * 1150;
         EXPECT_EQ(difference(session.result(piece), exact.result(piece), roundings), "")
             << "sequence " << piece.sequence;
       }

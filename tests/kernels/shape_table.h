@@ -171,6 +171,7 @@ struct PagedCase {
   bool alibi = false;
   int64_t rotated = 0;  // pairs of dims that are rotated on read
   int64_t frame = 0;
+  double spread = 1;  // of the queries; large: one probability near 1
 };
 inline const std::vector<PagedCase> paged{
     {"first token", {1, 8, 8, false, 64}, 1, {{0, 1}}},
@@ -193,6 +194,15 @@ inline const std::vector<PagedCase> paged{
     {"alibi, window, in key, bf16", {1, 40, 40, true, 64, 0, DType::bf16}, 7, {{300, 2}, {0, 5}}, 70, true},
     {"long", {1, 64, 64, false, 64}, 4, {{3000, 1}, {1111, 2}, {2047, 1}}},
     {"long bf16 mfa-kr", {1, 48, 48, true, 64, 0, DType::bf16}, 26, {{2500, 1}}, 0, false, 24},
+    {"128k bf16", {1, 16, 16, false, 64, 0, DType::bf16}, 3, {{131071, 1}}},
+    {"odd dims bf16", {2, 21, 37, false, 40, 0, DType::bf16}, 6, {{75, 2}, {0, 45}}},
+    {"sharp", {1, 64, 64, false, 64, 0, DType::bf16}, 5, {{700, 1}, {0, 90}}, 0, false, 0, 0, 12},
+    {"sharp mfa-kr", {1, 64, 64, true, 64, 0, DType::bf16}, 5, {{700, 1}, {0, 90}}, 0, false, 32, 0, 12},
+    {"int8 mqa 16x256", {1, 256, 256, false, 64, 0, DType::i8}, 16, {{600, 1}, {31, 2}, {0, 70}}},
+    {"int8 gqa 96/40", {2, 96, 40, false, 16, 0, DType::i8}, 6, {{70, 1}, {0, 21}}},
+    {"int8 odd", {1, 7, 67, false, 5, 0, DType::i8}, 3, {{33, 1}, {0, 12}}},
+    {"int8 window, alibi", {1, 48, 48, false, 64, 0, DType::i8}, 7, {{300, 1}, {0, 70}}, 70, true},
+    {"int8 mfa-kr", {1, 96, 96, true, 64, 0, DType::i8}, 26, {{130, 1}, {0, 70}}, 0, false, 48},
 };
 
 struct LinearCase {

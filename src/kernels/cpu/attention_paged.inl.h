@@ -1,72 +1,90 @@
 // Attention over the paged cache, for decoding and for chunks of a prompt.
 //
-// A page holds, head by head, K [page_tokens][key_dim] and V [page_tokens][value_dim], row-major without padding. The
-// logits are computed transposed, S^T [keys][rows] = K Q^T: keys are then the broadcast operand, read where they lie,
-// and the query rows — (token, query head) pairs of one KV head — fill the vector lanes; the softmax runs down the
-// columns without horizontal sums. Each cached number is read (and bf16 converted) once a tile for up to kPagedRows
-// rows. A token costs numbers_per_token · size bytes and 2 · heads · (key_dim + value_dim) operations. Slow for
-// kv_heads = n_heads in decode: one row fills one lane of kLanes (still near the memory bound in f32).
+// Rows are the (token, query head) pairs of one KV head; up to kPagedRows of them meet tiles of kPagedTile keys, whose
+// page (kv_layout.h) is read where it lies and unpacked in registers (paged_products.inl.h). A token costs
+// numbers_per_token · size bytes and 2 · heads · (key_dim + value_dim) operations.
+//   K apart from V: keys in the lanes, queries broadcast, then dims in the lanes, probabilities broadcast.
+//   Values in keys: dims in the lanes; each 16 keys are unpacked and rotated into L1, scores are dot products.
+//   Rotation on read: a page's start rotates the queries, a token's offset in the page the key: R(start + offset) =
+//     R(start) R(offset), so that only page_tokens + 1 rows of the tables are read; whole tables would cost 8·half
+//     bytes a token, more than a bf16 key.
+//   int8: 16-bit queries and probabilities times 8-bit keys and values, summed in 32 bits, scaled for each 64 dims.
+// Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims that are not multiples of two vectors
+// (the narrow last block is unpacked to f32 first), and for int8 with values in keys or odd sizes (f32 scores).
 //
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
+//
+// Tried on Zen 3, 16 heads × 256, bf16, and dropped (time over this one's): keys broadcast and rows in the lanes, pages
+// row-major and unpacked to an f32 buffer: @@OLD@@.
 #pragma once
 
-#include "kernels/cpu/gemm_tile.inl.h"
 #include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/kv_layout.h"
+#include "kernels/cpu/paged_products.inl.h"
 
 namespace mfa {
 namespace {
 
 constexpr int64_t kPagedRows = 96 / kLanes * kLanes;
 constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
+constexpr int64_t kBlock = 2 * kLanes;
+constexpr int64_t kKeyBlock = 16;  // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
 constexpr float kNoKeySeen = -1e30f;
 
 struct PagedScratch {
-  float *queries, *logits, *keys, *values, *maximum, *sum, *factor, *low, *high, *slope, *position, *out;
+  float *queries, *turned, *logits, *block, *key_scales, *value_scales, *weights_scale, *query_scale, *low, *high,
+      *slope, *position, *split;  // split: a PagedState
+  int16_t *int_queries, *int_weights;
   int64_t floats = 0, key_pad, value_pad;
   PagedScratch(const KvPoolSpec& spec, float* memory) {
-    key_pad = round_up(spec.key_dim, kLanes);
-    value_pad = round_up(spec.value_dim, kLanes);
+    key_pad = round_up(spec.key_dim, kBlock);
+    value_pad = round_up(spec.value_dim, kBlock);
     const auto take = [&](int64_t n) {
       float* piece = memory == nullptr ? nullptr : memory + floats;
       floats += round_up(n, 16);
       return piece;
     };
-    queries = take(spec.key_dim * kPagedRows);  // transposed: [key_dim][rows]
-    logits = take(kPagedTile * kPagedRows);
-    keys = take(kPagedTile * key_pad);
-    values = take(kPagedTile * value_pad);
-    maximum = take(kPagedRows);
-    sum = take(kPagedRows);
-    factor = take(kPagedRows);
+    const bool small = spec.type == DType::i8;
+    queries = take(kPagedRows * key_pad);                             // [rows][key_pad], scaled
+    turned = take(spec.value_in_key ? kPagedRows * key_pad : 0);      // rotated back by the page's start
+    logits = take(kPagedRows * kPagedTile);                           // [rows][kPagedTile]
+    block = take(max_of(kBlock * max_of(key_pad, kPagedTile), kKeyBlock * key_pad));
+    key_scales = take(small ? key_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);  // [groups][tile]
+    value_scales = take(small ? value_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);
+    int_queries = reinterpret_cast<int16_t*>(take(small ? kPagedRows * key_pad / 2 : 0));
+    int_weights = reinterpret_cast<int16_t*>(take(small ? kPagedRows * kPagedTile / 2 : 0));
+    weights_scale = take(kPagedRows);
+    query_scale = take(kPagedRows);
     low = take(kPagedRows);
     high = take(kPagedRows);
     slope = take(kPagedRows);
     position = take(kPagedRows);
-    out = take(kPagedRows * value_pad);
+    split = take(2 * kPagedRows + kPagedRows * value_pad);
   }
 };
 
 // What a split, or all splits folded so far, know of each row.
 struct PagedState {
   float *maximum, *sum, *out;  // [rows], [rows], [rows][value_pad]
-  PagedState(const KvPoolSpec& spec, float* memory)
+  PagedState(const KvPoolSpec& spec, float* memory, int64_t rows)
       : maximum(memory),
-        sum(memory + kPagedRows),
-        out(memory + 2 * kPagedRows),
-        pad_(round_up(spec.value_dim, kLanes)) {}
+        sum(memory + round_up(rows, kLanes)),
+        out(memory + 2 * round_up(rows, kLanes)),
+        rows_(rows),
+        pad_(round_up(spec.value_dim, kBlock)) {}
   void clear() const {
-    for (int64_t r = 0; r < kPagedRows; ++r) maximum[r] = kNoKeySeen, sum[r] = 0;
-    for (int64_t i = 0; i < kPagedRows * pad_; ++i) out[i] = 0;
+    for (int64_t r = 0; r < rows_; ++r) maximum[r] = kNoKeySeen, sum[r] = 0;
+    for (int64_t i = 0; i < rows_ * pad_; ++i) out[i] = 0;
   }
 
  private:
-  int64_t pad_;
+  int64_t rows_, pad_;
 };
 
 inline int64_t paged_scratch(const KvPoolSpec& spec) { return PagedScratch(spec, nullptr).floats; }
-inline int64_t paged_state(const KvPoolSpec& spec) {
-  return round_up(kPagedRows * (2 + round_up(spec.value_dim, kLanes)), 16);
+inline int64_t paged_state(const KvPoolSpec& spec, int64_t rows) {
+  return round_up(2 * round_up(rows, kLanes) + rows * round_up(spec.value_dim, kBlock), 16);
 }
 
 struct PagedRow {
@@ -78,135 +96,297 @@ inline PagedRow row_at(const PagedPiece& piece, int64_t r) {
   return {piece.first_row + token, piece.kv_head * group_heads + r % group_heads, piece.first_position + token};
 }
 
-// Queries transposed and scaled, and what each row sees; lanes beyond the rows see nothing.
-inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t rows, int64_t lanes) {
-  const float factor = static_cast<float>(piece.args->scale);
-  for (int64_t r = 0; r < lanes; ++r) {
-    const bool real = r < rows;
-    const PagedRow at = row_at(piece, piece.row_begin + (real ? r : 0));
+// y = round(x · 32767 / max |x|) for whole vectors, at least one; returns what y is to be multiplied by.
+inline float to_int16(const float* x, int64_t n, int16_t* y) {
+  Vec largest = zero();
+  for (int64_t i = 0; i < n; i += kLanes) largest = max(max(load(x + i), zero() - load(x + i)), largest);
+  const float top = horizontal_max(largest);
+  const Vec factor = splat(top > 1e-30f ? 32767.0f / top : 0.0f);
+  for (int64_t i = 0; i < n; i += kLanes) store_int16(y + i, load(x + i) * factor);
+  return top / 32767.0f;
+}
+
+// Queries scaled, padded with zeros, and what each row sees.
+inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t rows) {
+  const Vec factor = splat(static_cast<float>(piece.args->scale));
+  for (int64_t r = 0; r < rows; ++r) {
+    const PagedRow at = row_at(piece, piece.row_begin + r);
     const float* q = row_of(piece.args->q, at.row) + at.head * piece.spec.key_dim;
-    for (int64_t c = 0; c < piece.spec.key_dim; ++c) s.queries[c * lanes + r] = real ? q[c] * factor : 0.0f;
+    float* to = s.queries + r * s.key_pad;
+    for (int64_t c = piece.spec.key_dim; c < s.key_pad; ++c) to[c] = 0;
+    each_vec(piece.spec.key_dim, [&](int64_t c, auto part) { store(to + c, load(q + c, part) * factor, part); });
+    if (piece.spec.type == DType::i8) s.query_scale[r] = to_int16(to, s.key_pad, s.int_queries + r * s.key_pad);
     const int64_t low = piece.args->window > 0 ? max_of(0, at.position - piece.args->window + 1) : 0;
-    s.low[r] = static_cast<float>(real ? low : 0);
-    s.high[r] = static_cast<float>(real ? at.position + 1 : 0);
+    s.low[r] = static_cast<float>(low);
+    s.high[r] = static_cast<float>(at.position + 1);
     s.position[r] = static_cast<float>(at.position);
     s.slope[r] = piece.args->alibi_slopes.data != nullptr ? row_of(piece.args->alibi_slopes, 0)[at.head] : 0.0f;
   }
 }
 
-// `count` cached vectors as f32: where they lie if they are f32 already and (for V, the row-major operand of a product)
-// whole vectors long, else a padded copy in `buffer`.
-struct CachedRows {
-  const float* data;
-  int64_t stride;
+// Keys [first, first + count) of a page, `offset` tokens into it.
+struct PagedTile {
+  const std::byte* head;  // of the page's KV head
+  int64_t first, offset, count;
 };
-inline CachedRows cached_rows(const PagedPiece& piece, const std::byte* data, int64_t count, int64_t stored,
-                              int64_t wanted, bool whole_vectors, float* buffer) {
-  if (piece.spec.type == DType::f32 && (!whole_vectors || wanted % kLanes == 0))
-    return {reinterpret_cast<const float*>(data), stored};
-  const int64_t pad = round_up(wanted, kLanes);
-  for (int64_t j = 0; j < count; ++j) {
-    each_vec(wanted, [&](int64_t c, auto part) {
-      const int64_t at = j * stored + c;
-      store(buffer + j * pad + c, piece.spec.type == DType::f32
-                                      ? load(reinterpret_cast<const float*>(data) + at, part)
-                                      : load_bf16(reinterpret_cast<const uint16_t*>(data) + at, part));
-    });
-  }
-  return {buffer, pad};
+
+inline float bf16_at(const std::byte* data, int64_t i) {  // the scales of an odd number of tokens lie unaligned
+  uint16_t bits;
+  __builtin_memcpy(&bits, data + i * 2, 2);
+  return __builtin_bit_cast(float, static_cast<uint32_t>(bits) << 16);
 }
 
-// Keys rotated at their positions, into `buffer` (which may already hold them).
-inline CachedRows rotated_keys(const PagedPiece& piece, CachedRows keys, int64_t first, int64_t count, int64_t key_pad,
-                               float* buffer) {
+// The tile's int8 scales as f32, [groups][kPagedTile], zeros beyond count.
+inline void load_scales(const PagedTile& t, int64_t begin, int64_t groups, int64_t tokens, float* scales) {
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t j = 0; j < kPagedTile; ++j)
+      scales[g * kPagedTile + j] =
+          j < t.count ? bf16_at(t.head + begin, g * tokens + t.offset + j) : 0.0f;
+}
+
+// Row `row` of a block as two vectors, zeros beyond the block's width; int8 not yet scaled.
+inline void load_any(const KvMatrix& m, const std::byte* head, int64_t block, int64_t row, Vec& x, Vec& y) {
+  const int64_t width = m.block_width(block);
+  if (m.type == DType::i8) {
+    alignas(64) float lanes[kBlock] = {};
+    for (int64_t i = 0; i < width; ++i)
+      lanes[i] = static_cast<float>(static_cast<int8_t>(head[m.number(block, row, i)]));
+    x = load(lanes), y = load(lanes + kLanes);
+    return;
+  }
+  const std::byte* data = head + m.at(block, row);
+  if (width == kBlock && m.type == DType::bf16) return load_bf16_pair(reinterpret_cast<const uint16_t*>(data), x, y);
+  const auto lanes = [&](int64_t from) {
+    const auto some = [&](auto part) {
+      return m.type == DType::bf16 ? load_bf16(reinterpret_cast<const uint16_t*>(data) + from, part)
+                                   : load(reinterpret_cast<const float*>(data) + from, part);
+    };
+    return width - from >= kLanes ? some(Full{}) : width > from ? some(Part{width - from}) : zero();
+  };
+  x = lanes(0), y = lanes(kLanes);
+}
+
+// Scores where K lies apart: block by block of keys.
+inline void lane_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                        int64_t rows, Ahead& ahead) {
+  const int64_t dim = piece.spec.key_dim;
+  for (int64_t j = 0; j < t.count; j += kBlock) {
+    const int64_t block = (t.offset + j) / kBlock;
+    const std::byte* data = t.head + at.keys.at(block, 0);
+    float* logits = s.logits + j;
+    const bool whole = at.keys.block_width(block) == kBlock;
+    if (whole && at.keys.type == DType::bf16) {
+      lane_product(rows, dim, s.queries, s.key_pad, Bf16Block{reinterpret_cast<const uint16_t*>(data)}, logits,
+                   kPagedTile, false, ahead);
+    } else if (whole && at.keys.type == DType::f32) {
+      lane_product(rows, dim, s.queries, s.key_pad, FloatBlock{reinterpret_cast<const float*>(data)}, logits,
+                   kPagedTile, false, ahead);
+    } else if (whole && at.keys.paired()) {
+      for (int64_t g = 0; g * KvPoolSpec::kScaleGroup < dim; ++g) {
+        const int64_t begin = g * KvPoolSpec::kScaleGroup, n = min_of(KvPoolSpec::kScaleGroup, dim - begin);
+        int_product(rows, n / 2, s.int_queries + begin, s.key_pad, t.head + at.keys.at(block, begin), s.query_scale,
+                    s.key_scales + g * kPagedTile + j, logits, kPagedTile, g > 0, ahead);
+      }
+    } else {
+      for (int64_t c = 0; c < dim; ++c) {
+        Vec x, y;
+        load_any(at.keys, t.head, block, c, x, y);
+        if (at.keys.type == DType::i8) {
+          const float* scale = s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile + j;
+          x = x * load(scale), y = y * load(scale + kLanes);
+        }
+        store(s.block + c * kBlock, x);
+        store(s.block + c * kBlock + kLanes, y);
+      }
+      lane_product(rows, dim, s.queries, s.key_pad, FloatBlock{s.block}, logits, kPagedTile, false, ahead);
+    }
+  }
+}
+
+// Row j of the tile, dims [block · kBlock, + kBlock), where values live inside keys.
+inline void load_shared(const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t block, int64_t j, Vec& x,
+                        Vec& y) {
+  load_any(at.keys, t.head, block, t.offset + j, x, y);
+  if (at.keys.type != DType::i8) return;
+  const Vec scale = splat(s.key_scales[block * kBlock / KvPoolSpec::kScaleGroup * kPagedTile + j]);
+  x = x * scale, y = y * scale;
+}
+
+inline void rotate_pair(Vec a, Vec b, Vec c, Vec s, float* to_a, float* to_b) {
+  store(to_a, a * c - b * s);
+  store(to_b, fma(a, s, b * c));
+}
+
+// Keys [j, j + n) of the tile to s.block [keys][key_pad], rotated by their offsets in the page. `half` whole blocks.
+inline void unpack_rotated(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                           int64_t j, int64_t n) {
   const int64_t half = piece.args->key_cos.cols;
-  for (int64_t j = 0; j < count; ++j) {
-    const float *cos = row_of(piece.args->key_cos, first + j), *sin = row_of(piece.args->key_sin, first + j);
-    const float* k = keys.data + j * keys.stride;
-    float* out = buffer + j * key_pad;
-    each_vec(half, [&](int64_t i, auto part) {
-      const Vec c = load(cos + i, part), s = load(sin + i, part), a = load(k + i, part), b = load(k + half + i, part);
-      store(out + i, a * c - b * s, part);
-      store(out + half + i, a * s + b * c, part);
-    });
-    if (out != k)
-      each_vec(piece.spec.key_dim - 2 * half,
-               [&](int64_t i, auto part) { store(out + 2 * half + i, load(k + 2 * half + i, part), part); });
-  }
-  return {buffer, key_pad};
-}
-
-// ALiBi, then −∞ where key `first + j` is outside the row's [low, high).
-inline void mask_columns(const PagedScratch& s, int64_t first, int64_t count, int64_t lanes) {
-  for (int64_t j = 0; j < count; ++j) {
-    const Vec key = splat(static_cast<float>(first + j)), hidden = splat(kMinusInfinity);
-    for (int64_t r = 0; r < lanes; r += kLanes) {
-      float* x = s.logits + j * lanes + r;
-      const Vec biased = fma(load(s.slope + r), key - load(s.position + r), load(x));
-      store(x, select_less(key, load(s.low + r), hidden, select_less(key, load(s.high + r), biased, hidden)));
+  for (int64_t c = 0; c < half; c += kBlock)
+    for (int64_t i = 0; i < n; ++i) {
+      const float* cos = row_of(piece.args->key_cos, t.offset + j + i) + c;
+      const float* sin = row_of(piece.args->key_sin, t.offset + j + i) + c;
+      float* to = s.block + i * s.key_pad + c;
+      Vec a, b, a2, b2;
+      load_shared(at, s, t, c / kBlock, j + i, a, a2);
+      load_shared(at, s, t, (c + half) / kBlock, j + i, b, b2);
+      rotate_pair(a, b, load(cos), load(sin), to, to + half);
+      rotate_pair(a2, b2, load(cos + kLanes), load(sin + kLanes), to + kLanes, to + half + kLanes);
     }
-  }
 }
 
-// Logits [count][lanes] to probabilities; s.factor gets what the earlier sums of each row are multiplied by.
-inline void softmax_columns(const PagedScratch& s, int64_t count, int64_t lanes) {
-  for (int64_t r = 0; r < lanes; r += kLanes) {
-    const Vec old = load(s.maximum + r);
-    Vec largest = old;
-    for (int64_t j = 0; j < count; ++j) largest = max(load(s.logits + j * lanes + r), largest);
-    const Vec factor = exp(old - largest);
-    Vec sum = load(s.sum + r) * factor;
-    for (int64_t j = 0; j < count; ++j) {
-      const Vec p = exp(load(s.logits + j * lanes + r) - largest);
-      sum = sum + p;
-      store(s.logits + j * lanes + r, p);
+inline void unpack_plain(const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t j, int64_t n,
+                         int64_t from) {
+  for (int64_t c = from; c < s.key_pad; c += kBlock)
+    for (int64_t i = 0; i < n; ++i) {
+      Vec x, y;
+      load_shared(at, s, t, c / kBlock, j + i, x, y);
+      store(s.block + i * s.key_pad + c, x);
+      store(s.block + i * s.key_pad + c + kLanes, y);
     }
-    store(s.maximum + r, largest);
-    store(s.sum + r, sum);
-    store(s.factor + r, factor);
-  }
 }
 
-// The product with V walks it by columns, which the CPU's own prefetcher does not foresee: 1.15 × on 16 KV heads of
-// 64 numbers, 1.05 × on one of 256.
-inline void prefetch(const std::byte* data, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(data + i);
+// The first 2·half numbers of x to y, rotated by (cos, sin), or back (sign −1); x and y may be the same.
+inline void rotate_row(const float* x, float* y, const float* cos, const float* sin, int64_t half, float sign) {
+  each_vec(half, [&](int64_t i, auto part) {
+    const Vec c = load(cos + i, part), s = load(sin + i, part) * splat(sign);
+    const Vec a = load(x + i, part), b = load(x + half + i, part);
+    store(y + i, a * c - b * s, part);
+    store(y + half + i, a * s + b * c, part);
+  });
 }
 
-// Keys at positions [first, first + count), all of one page. masked: ALiBi, or some row does not see some of them.
-inline void paged_tile(const PagedPiece& piece, const PagedScratch& s, int64_t rows, int64_t lanes, int64_t first,
-                       int64_t count, bool masked) {
-  const KvPoolSpec& spec = piece.spec;
-  const int64_t bytes = spec.type == DType::bf16 ? 2 : 4;
-  const int64_t page_head = spec.page_tokens * (spec.key_dim + (spec.value_in_key ? 0 : spec.value_dim));
-  const int64_t page = piece.pages[first / spec.page_tokens], offset = first % spec.page_tokens;
-  const std::byte* head = piece.memory + (page * spec.kv_heads + piece.kv_head) * page_head * bytes;
-  const std::byte* key_data = head + offset * spec.key_dim * bytes;
-  const std::byte* value_data =
-      spec.value_in_key ? key_data : head + (spec.page_tokens * spec.key_dim + offset * spec.value_dim) * bytes;
-  const int64_t value_stored = spec.value_in_key ? spec.key_dim : spec.value_dim;
-
-  CachedRows keys = cached_rows(piece, key_data, count, spec.key_dim, spec.key_dim, false, s.keys);
-  if (piece.args->key_cos.data != nullptr) keys = rotated_keys(piece, keys, first, count, s.key_pad, s.keys);
-  for (int64_t j = 0; j < count; j += kTileRows) {
-    const int64_t m = min_of(kTileRows, count - j), value_bytes = value_stored * bytes;
-    if (!spec.value_in_key) prefetch(value_data + j * value_bytes, m * value_bytes);
-    strip(m, lanes, spec.key_dim, keys.data + j * keys.stride, keys.stride, 1, s.queries, lanes, s.logits + j * lanes,
-          lanes, false);
-  }
-  if (masked) mask_columns(s, first, count, lanes);
-  softmax_columns(s, count, lanes);
-
+// Queries rotated back by the position where the page begins; row 0 of the tables holds their length alone.
+inline void turn_queries(const PagedPiece& piece, const PagedScratch& s, const PagedTile& t, int64_t rows) {
+  const int64_t half = piece.args->key_cos.cols, start = t.first - t.offset;
+  const float *unit = row_of(piece.args->key_cos, 0), *cos = row_of(piece.args->key_cos, start),
+              *sin = row_of(piece.args->key_sin, start);
+  each_vec(half, [&](int64_t i, auto part) {
+    const Vec length = load(unit + i, part);
+    store(s.block + i, load(cos + i, part) / length, part);
+    store(s.block + half + i, load(sin + i, part) / length, part);
+  });
   for (int64_t r = 0; r < rows; ++r) {
-    if (s.factor[r] == 1.0f) continue;
-    const Vec factor = splat(s.factor[r]);
-    for (int64_t c = 0; c < s.value_pad; c += kLanes)
-      store(s.out + r * s.value_pad + c, load(s.out + r * s.value_pad + c) * factor);
+    const float* q = s.queries + r * s.key_pad;
+    float* to = s.turned + r * s.key_pad;
+    rotate_row(q, to, s.block, s.block + half, half, -1);
+    for (int64_t c = 2 * half; c < s.key_pad; ++c) to[c] = q[c];
   }
-  const CachedRows values = cached_rows(piece, value_data, count, value_stored, spec.value_dim, true, s.values);
-  for (int64_t r = 0; r < rows; r += kTileRows)
-    strip(min_of(kTileRows, rows - r), s.value_pad, count, s.logits + r, 1, lanes, values.data, values.stride,
-          s.out + r * s.value_pad, s.value_pad, true);
+}
+
+// Scores where values live inside keys: dot products.
+inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                       int64_t rows, Ahead& ahead) {
+  const bool rotated = piece.args->key_cos.data != nullptr;
+  const int64_t half = rotated ? piece.args->key_cos.cols : 0;
+  if (rotated) turn_queries(piece, s, t, rows);
+  const bool whole = half % kBlock == 0;
+  for (int64_t j = 0; j < t.count; j += kKeyBlock) {
+    const int64_t n = min_of(kKeyBlock, t.count - j);
+    if (whole && rotated) unpack_rotated(piece, at, s, t, j, n);
+    unpack_plain(at, s, t, j, n, whole ? 2 * half : 0);
+    for (int64_t i = 0; !whole && i < n; ++i) {
+      float* key = s.block + i * s.key_pad;
+      rotate_row(key, key, row_of(piece.args->key_cos, t.offset + j + i), row_of(piece.args->key_sin, t.offset + j + i),
+                 half, 1);
+    }
+    dot_product(rows, n, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad, s.logits + j,
+                kPagedTile, ahead);
+  }
+}
+
+// ALiBi, then −∞ where a key is outside the row's [low, high) or beyond the tile.
+inline void mask_row(const PagedScratch& s, const PagedTile& t, int64_t r) {
+  const float end = static_cast<float>(t.first + t.count);
+  const Vec low = splat(s.low[r]), high = splat(s.high[r] < end ? s.high[r] : end), hidden = splat(kMinusInfinity);
+  for (int64_t j = 0; j < t.count; j += kLanes) {
+    const Vec key = splat(static_cast<float>(t.first + j)) + lane_numbers();
+    float* x = s.logits + r * kPagedTile + j;
+    const Vec biased = fma(splat(s.slope[r]), key - splat(s.position[r]), load(x));
+    store(x, select_less(key, low, hidden, select_less(key, high, biased, hidden)));
+  }
+}
+
+// Logits of a row to probabilities; the row's earlier sums are scaled to the new maximum.
+inline void softmax_row(const PagedScratch& s, const PagedState& state, int64_t count, int64_t r) {
+  float* x = s.logits + r * kPagedTile;
+  Vec largest = load(x);
+  for (int64_t j = kLanes; j < count; j += kLanes) largest = max(load(x + j), largest);
+  const float here = horizontal_max(largest), old = state.maximum[r], top = here > old ? here : old;
+  Vec sum = zero();
+  for (int64_t j = 0; j < count; j += kLanes) {
+    const Vec p = exp(load(x + j) - splat(top));
+    sum = sum + p;
+    store(x + j, p);
+  }
+  if (top == old) {
+    state.sum[r] += horizontal_sum(sum);
+    return;
+  }
+  const float factor = exp_of(old - top);
+  state.maximum[r] = top;
+  state.sum[r] = state.sum[r] * factor + horizontal_sum(sum);
+  float* out = state.out + r * s.value_pad;
+  for (int64_t c = 0; c < s.value_pad; c += kLanes) store(out + c, load(out + c) * splat(factor));
+}
+
+// The probabilities times the values' scales of one group of dims, as 16-bit integers; zeros to a whole vector.
+inline void scale_weights(const PagedScratch& s, int64_t rows, int64_t count, const float* scales) {
+  const int64_t n = round_up(count, kLanes);
+  for (int64_t r = 0; r < rows; ++r) {
+    float scaled[kPagedTile];
+    for (int64_t j = 0; j < n; j += kLanes) store(scaled + j, load(s.logits + r * kPagedTile + j) * load(scales + j));
+    s.weights_scale[r] = to_int16(scaled, n, s.int_weights + r * kPagedTile);
+  }
+}
+
+inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
+                       const PagedTile& t, int64_t rows, Ahead& ahead) {
+  constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
+  const KvMatrix& v = at.values;
+  const float* scales = at.shared ? s.key_scales : s.value_scales;
+  for (int64_t c = 0; c < piece.spec.value_dim; c += kBlock) {
+    const std::byte* data = t.head + v.at(c / kBlock, t.offset);
+    float* out = state.out + c;
+    const bool whole = v.block_width(c / kBlock) == kBlock;
+    if (whole && v.type == DType::bf16) {
+      lane_product(rows, t.count, s.logits, kPagedTile, Bf16Block{reinterpret_cast<const uint16_t*>(data)}, out,
+                   s.value_pad, true, ahead);
+    } else if (whole && v.type == DType::f32) {
+      lane_product(rows, t.count, s.logits, kPagedTile, FloatBlock{reinterpret_cast<const float*>(data)}, out,
+                   s.value_pad, true, ahead);
+    } else if (whole && v.paired()) {
+      if (c % kGroup == 0) scale_weights(s, rows, t.count, scales + c / kGroup * kPagedTile);
+      int_product(rows, (t.count + 1) / 2, s.int_weights, kPagedTile, data, s.weights_scale, nullptr, out, s.value_pad,
+                  true, ahead);
+    } else {
+      for (int64_t j = 0; j < t.count; ++j) {
+        Vec x, y;
+        load_any(v, t.head, c / kBlock, t.offset + j, x, y);
+        const Vec scale = splat(v.type == DType::i8 ? scales[c / kGroup * kPagedTile + j] : 1.0f);
+        store(s.block + j * kBlock, x * scale);
+        store(s.block + j * kBlock + kLanes, y * scale);
+      }
+      lane_product(rows, t.count, s.logits, kPagedTile, FloatBlock{s.block}, out, s.value_pad, true, ahead);
+    }
+  }
+}
+
+// masked: ALiBi, or some row does not see some of the keys.
+inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
+                       int64_t rows, const PagedTile& t, bool masked, Ahead& ahead) {
+  if (piece.spec.type == DType::i8) {
+    load_scales(t, at.key_scales(0), at.key_groups, at.tokens, s.key_scales);
+    load_scales(t, at.value_scales(0), at.value_groups, at.tokens, s.value_scales);
+  }
+  if (at.shared)
+    dot_scores(piece, at, s, t, rows, ahead);
+  else
+    lane_scores(piece, at, s, t, rows, ahead);
+  for (int64_t r = 0; r < rows; ++r) {
+    if (masked || t.count % kLanes != 0) mask_row(s, t, r);
+    softmax_row(s, state, t.count, r);
+  }
+  add_values(piece, at, s, state, t, rows, ahead);
 }
 
 // state = state ⊕ (maximum, sum, out): both rescaled to the larger maximum.
@@ -226,45 +406,64 @@ inline void fold(const PagedState& state, const float* maximum, const float* sum
 }
 
 // The keys of one split that some row sees, tile by tile.
-inline void paged_split(const PagedPiece& piece, const PagedScratch& s, int64_t rows, int64_t lanes, int64_t split) {
+inline void paged_split(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
+                        int64_t rows, int64_t split) {
   // All rows see [all_low, all_high), some see [low, high): the first row looks farthest back, the last farthest on.
-  const int64_t all_high = row_at(piece, piece.row_begin).position + 1;
+  const int64_t all_high = row_at(piece, piece.row_begin).position + 1, tokens = piece.spec.page_tokens;
   const int64_t high = row_at(piece, piece.row_end - 1).position + 1, window = piece.args->window;
   const int64_t low = window > 0 ? max_of(0, all_high - window) : 0,
                 all_low = window > 0 ? max_of(0, high - window) : 0;
   const bool biased = piece.args->alibi_slopes.data != nullptr;
-  for (int64_t r = 0; r < kPagedRows; ++r) s.maximum[r] = kNoKeySeen, s.sum[r] = 0;
-  for (int64_t i = 0; i < rows * s.value_pad; ++i) s.out[i] = 0;
   const int64_t split_end = min_of((split + 1) * piece.split_tokens, high);
-  for (int64_t page = split * piece.split_tokens; page < split_end; page += piece.spec.page_tokens) {
-    for (int64_t offset = 0; offset < piece.spec.page_tokens; offset += kPagedTile) {
+  const auto head_of = [&](int64_t page) {
+    return piece.memory + (piece.pages[page] * piece.spec.kv_heads + piece.kv_head) * at.head_bytes;
+  };
+  for (int64_t page = split * piece.split_tokens; page < split_end; page += tokens) {
+    const std::byte* head = head_of(page / tokens);
+    Ahead ahead;
+    if (page + tokens < high) {
+      const int64_t calls = (round_up(tokens, kBlock) + s.value_pad) / kBlock * ((rows + kTileRows - 1) / kTileRows);
+      ahead.next = head_of(page / tokens + 1);
+      ahead.end = ahead.next + at.head_bytes;
+      ahead.step = round_up(at.head_bytes / calls + 1, 64);
+    }
+    for (int64_t offset = 0; offset < tokens; offset += kPagedTile) {
       const int64_t first = page + offset;
-      const int64_t last = min_of(min_of(first + kPagedTile, page + piece.spec.page_tokens), split_end);
+      const int64_t last = min_of(min_of(first + kPagedTile, page + tokens), split_end);
       if (first >= last || last <= low) continue;
-      paged_tile(piece, s, rows, lanes, first, last - first, biased || first < all_low || last > all_high);
+      paged_tile(piece, at, s, state, rows, {head, first, offset, last - first},
+                 biased || first < all_low || last > all_high, ahead);
     }
   }
 }
 
 inline void paged_splits(const PagedPiece& piece) {
   const PagedScratch s(piece.spec, piece.scratch);
-  const int64_t rows = piece.row_end - piece.row_begin, lanes = round_up(rows, kLanes);
-  load_queries(piece, s, rows, lanes);
-  if (!piece.separate) PagedState(piece.spec, piece.states).clear();
+  const KvLayout at(piece.spec, kLanes);
+  const int64_t rows = piece.row_end - piece.row_begin, pad = s.value_pad;
+  load_queries(piece, s, rows);
+  const PagedState total(piece.spec, piece.states, rows);
+  if (!piece.separate) total.clear();
   for (int64_t split = piece.split_begin; split < piece.split_end; ++split) {
-    paged_split(piece, s, rows, lanes, split);
-    const int64_t index = piece.separate ? split - piece.split_begin : 0;
-    const PagedState state(piece.spec, piece.states + index * paged_state(piece.spec));
-    if (piece.separate) state.clear();
-    fold(state, s.maximum, s.sum, s.out, rows, s.value_pad);
+    if (piece.separate) {
+      const PagedState state(piece.spec, piece.states + (split - piece.split_begin) * paged_state(piece.spec, rows),
+                             rows);
+      state.clear();
+      paged_split(piece, at, s, state, rows, split);
+      continue;
+    }
+    const PagedState state(piece.spec, s.split, rows);
+    state.clear();
+    paged_split(piece, at, s, state, rows, split);
+    fold(total, state.maximum, state.sum, state.out, rows, pad);
   }
 }
 
 inline void paged_finish(const PagedPiece& piece, int64_t splits) {
-  const int64_t rows = piece.row_end - piece.row_begin, pad = round_up(piece.spec.value_dim, kLanes);
-  const PagedState total(piece.spec, piece.states);
+  const int64_t rows = piece.row_end - piece.row_begin, pad = round_up(piece.spec.value_dim, kBlock);
+  const PagedState total(piece.spec, piece.states, rows);
   for (int64_t split = 1; split < splits; ++split) {
-    const PagedState state(piece.spec, piece.states + split * paged_state(piece.spec));
+    const PagedState state(piece.spec, piece.states + split * paged_state(piece.spec, rows), rows);
     fold(total, state.maximum, state.sum, state.out, rows, pad);
   }
   for (int64_t r = 0; r < rows; ++r) {
@@ -272,7 +471,8 @@ inline void paged_finish(const PagedPiece& piece, int64_t splits) {
     float* out = row_of(piece.args->out, at.row) + at.head * piece.spec.value_dim;
     const Vec inverse = splat(1.0f / total.sum[r]);
     each_vec(piece.spec.value_dim,
-             [&](int64_t c, auto part) { store(out + c, load(total.out + r * pad + c) * inverse, part); });
+             // + 0: a fold turns −0 into 0, and a lone split has none.
+             [&](int64_t c, auto part) { store(out + c, fma(load(total.out + r * pad + c), inverse, zero()), part); });
   }
 }
 

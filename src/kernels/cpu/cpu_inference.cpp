@@ -1,9 +1,11 @@
 // Inference: packed weights, cache pages, and how paged attention is handed to the threads.
+#include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "base/error.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/cpu/kv_layout.h"
 #include "kernels/cpu/parallel_rows.h"
 
 namespace mfa {
@@ -38,6 +40,49 @@ int64_t checked_product(const char* where, std::initializer_list<int64_t> sizes)
     product *= size;
   }
   return product;
+}
+
+// x[i] / scale to the nearest integer. The scale is rounded to bf16 first, so that its rounding costs no accuracy but
+// a clipped end: |x| / scale ≤ 127 · (1 + 2^-8).
+struct Int8Scale {
+  bf16 stored;
+  float value = 0;  // 0: all numbers are as good as zero
+  Int8Scale(const float* x, int64_t n) {
+    float largest = 0;
+    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(x[i]));
+    stored = to_bf16(largest / 127);
+    value = largest > 1e-30f ? to_float(stored) : 0;
+  }
+  int8_t quantize(float x) const {
+    const float q = value > 0 ? std::nearbyint(x / value) : 0;
+    return static_cast<int8_t>(q > 127 ? 127 : q < -127 ? -127 : q == q ? q : 0);
+  }
+};
+
+// One vector of one token into its page's head. dims_in_lanes: numbers are the matrix's outer index, tokens its rows.
+void append_vector(const float* x, int64_t dim, std::byte* head, const KvMatrix& m, int64_t scales, int64_t offset,
+                   bool dims_in_lanes) {
+  const auto place = [&](int64_t i) {
+    const int64_t outer = dims_in_lanes ? i : offset, row = dims_in_lanes ? offset : i;
+    return head + m.number(outer / m.width, row, outer % m.width);
+  };
+  if (m.type == DType::f32) {
+    for (int64_t i = 0; i < dim; ++i) std::memcpy(place(i), x + i, sizeof(float));
+  } else if (m.type == DType::bf16) {
+    for (int64_t i = 0; i < dim; ++i) {
+      const bf16 rounded = to_bf16(x[i]);
+      std::memcpy(place(i), &rounded, sizeof rounded);
+    }
+  } else {
+    const int64_t tokens = dims_in_lanes ? m.inner : m.outer;
+    for (int64_t begin = 0; begin < dim; begin += KvPoolSpec::kScaleGroup) {
+      const int64_t end = std::min(dim, begin + KvPoolSpec::kScaleGroup);
+      const Int8Scale scale(x + begin, end - begin);
+      std::memcpy(head + scales + (begin / KvPoolSpec::kScaleGroup * tokens + offset) * KvPoolSpec::kScaleBytes,
+                  &scale.stored, sizeof scale.stored);
+      for (int64_t i = begin; i < end; ++i) *place(i) = static_cast<std::byte>(scale.quantize(x[i]));
+    }
+  }
 }
 
 // Positions of a split: whole pages, at least 512 positions. Fixed by the pool, since splits decide the order of sums.
@@ -168,8 +213,8 @@ void CpuDevice::linear(Tensor x, const PackedWeight& w, Tensor y) {
 }
 
 std::unique_ptr<KvPool> CpuDevice::make_kv_pool(const KvPoolSpec& spec) {
-  if (spec.type != DType::f32 && spec.type != DType::bf16)
-    bad_input("[kv pool] type, got {}, expected f32 or bf16", name_of(spec.type));
+  if (spec.type != DType::f32 && spec.type != DType::bf16 && spec.type != DType::i8)
+    bad_input("[kv pool] type, got {}, expected f32, bf16 or i8", name_of(spec.type));
   if (spec.kv_heads < 1 || spec.key_dim < 1 || spec.value_dim < 1 || spec.page_tokens < 1 || spec.pages < 0 ||
       spec.pages > std::numeric_limits<int32_t>::max() || (spec.value_in_key && spec.value_dim > spec.key_dim))
     bad_input("[kv pool] {} heads, dims {} and {}, {} pages of {} tokens: not a pool", spec.kv_heads, spec.key_dim,
@@ -182,7 +227,7 @@ std::unique_ptr<KvPool> CpuDevice::make_kv_pool(const KvPoolSpec& spec) {
 void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int64_t> slots) {
   const KvPoolSpec& spec = pool.spec();
   std::byte* const memory = static_cast<CpuKvPool&>(pool).memory.data();
-  const int64_t tokens = spec.page_tokens, size = static_cast<int64_t>(size_of(spec.type));
+  const int64_t tokens = spec.page_tokens;
   if (k.cols != spec.kv_heads * spec.key_dim || static_cast<int64_t>(slots.size()) > k.rows ||
       (!spec.value_in_key && (v.cols != spec.kv_heads * spec.value_dim || v.rows < static_cast<int64_t>(slots.size()))))
     bad_input("[kv append] k is {} x {} and v {} x {}, expected {} heads of {} and {} for {} slots", k.rows, k.cols,
@@ -190,22 +235,17 @@ void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int6
   for (const int64_t slot : slots)
     if (slot < 0 || slot >= spec.pages * tokens)
       bad_input("[kv append] slot {}, expected less than {}", slot, spec.pages * tokens);
-  const int64_t page_head = tokens * (spec.key_dim + (spec.value_in_key ? 0 : spec.value_dim));
-  const auto write = [&](const float* src, int64_t at, int64_t dim) {
-    if (spec.type == DType::bf16)
-      kernels_.f32_to_bf16(src, reinterpret_cast<uint16_t*>(memory + at * size), dim);
-    else
-      std::memcpy(memory + at * size, src, static_cast<size_t>(dim * size));
-  };
+  const KvLayout at(spec, kernels_.lanes);
   over_rows(static_cast<int64_t>(slots.size()), spec.numbers_per_token(), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t page = slots[static_cast<size_t>(r)] / tokens, offset = slots[static_cast<size_t>(r)] % tokens;
       for (int64_t h = 0; h < spec.kv_heads; ++h) {
-        const int64_t at = (page * spec.kv_heads + h) * page_head;
-        write(k.row<float>(r) + h * spec.key_dim, at + offset * spec.key_dim, spec.key_dim);
+        std::byte* const head = memory + (page * spec.kv_heads + h) * at.head_bytes;
+        append_vector(k.row<float>(r) + h * spec.key_dim, spec.key_dim, head, at.keys, at.key_scales(0), offset,
+                      spec.value_in_key);
         if (!spec.value_in_key)
-          write(v.row<float>(r) + h * spec.value_dim, at + tokens * spec.key_dim + offset * spec.value_dim,
-                spec.value_dim);
+          append_vector(v.row<float>(r) + h * spec.value_dim, spec.value_dim, head, at.values, at.value_scales(0),
+                        offset, true);
       }
     }
   });
@@ -225,7 +265,8 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
 }
 
 void CpuDevice::paged_together(const PagedAttentionArgs& args) {
-  const int64_t scratch = kernels_.paged_scratch(args.pool->spec()), state = kernels_.paged_state(args.pool->spec());
+  const int64_t scratch = kernels_.paged_scratch(args.pool->spec());
+  const int64_t state = kernels_.paged_state(args.pool->spec(), kernels_.paged_rows);
   float* const memory = scratch_.floats(static_cast<size_t>(num_threads() * (scratch + state)));
   const auto task = [&](int64_t i, int thread) {
     PagedPiece piece = paged_pieces_[static_cast<size_t>(i)];
@@ -238,16 +279,22 @@ void CpuDevice::paged_together(const PagedAttentionArgs& args) {
 }
 
 void CpuDevice::paged_apart(const PagedAttentionArgs& args, int64_t splits) {
-  const int64_t scratch = kernels_.paged_scratch(args.pool->spec()), state = kernels_.paged_state(args.pool->spec());
+  const int64_t scratch = kernels_.paged_scratch(args.pool->spec());
   float* const memory = scratch_.floats(static_cast<size_t>(num_threads() * scratch));
-  float* states = states_.floats(static_cast<size_t>(splits * state));
+  const auto state_of = [&](const PagedPiece& piece) {
+    return kernels_.paged_state(args.pool->spec(), piece.row_end - piece.row_begin);
+  };
+  int64_t floats = 0;
+  for (const PagedPiece& piece : paged_pieces_) floats += (piece.split_end - piece.split_begin) * state_of(piece);
+  float* states = states_.floats(static_cast<size_t>(floats));
   const auto n_pieces = paged_pieces_.size();
   for (size_t i = 0; i < n_pieces; ++i) {  // each block, then its splits one by one behind all blocks
     PagedPiece& whole = paged_pieces_[i];
     whole.states = states;
     whole.separate = true;
-    states += (whole.split_end - whole.split_begin) * state;
     const PagedPiece block = whole;
+    const int64_t state = state_of(block);
+    states += (block.split_end - block.split_begin) * state;
     for (int64_t split = block.split_begin; split < block.split_end; ++split) {
       PagedPiece one = block;
       one.split_begin = split;

@@ -35,7 +35,7 @@ struct LinearPiece {
 // One sequence, one KV head, some flattened (token, query head of the group) rows, some splits of the keys.
 struct PagedPiece {
   const PagedAttentionArgs* args = nullptr;
-  const std::byte* memory = nullptr;  // of the pool; a page is [kv_head]{K [page_tokens][key_dim], V [..][value_dim]}
+  const std::byte* memory = nullptr;  // of the pool; a page is laid out by kv_layout.h
   KvPoolSpec spec;
   const int32_t* pages = nullptr;
   int64_t first_row = 0, first_position = 0;
@@ -43,7 +43,7 @@ struct PagedPiece {
   int64_t split_begin = 0, split_end = 0;           // each of `split_tokens` positions
   int64_t split_tokens = 0;
   float* scratch = nullptr;  // paged_scratch() floats, this thread's own
-  float* states = nullptr;   // paged_state() floats a split if `separate`, else one for all, folded in order
+  float* states = nullptr;   // paged_state(rows) floats a split if `separate`, else one for all, folded in order
   bool separate = false;
 };
 
@@ -100,7 +100,7 @@ struct KernelTable {
 
   int64_t paged_rows = 0;
   int64_t (*paged_scratch)(const KvPoolSpec&);
-  int64_t (*paged_state)(const KvPoolSpec&);
+  int64_t (*paged_state)(const KvPoolSpec&, int64_t rows);
   void (*paged_splits)(const PagedPiece&);
   // Folds `splits` separate states in order (1: nothing to fold) and writes the rows of out.
   void (*paged_finish)(const PagedPiece&, int64_t splits);

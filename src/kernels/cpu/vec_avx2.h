@@ -98,6 +98,41 @@ inline Vec load_bf16(const uint16_t* p, Part part) {
   for (int64_t i = 0; i < part.n; ++i) lanes[i] = p[i];
   return load_bf16(lanes);
 }
+// 2·kLanes bf16 in the interleaved order of cache pages (kv_layout.h).
+inline void load_bf16_pair(const uint16_t* p, Vec& first, Vec& second) {
+  const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  first = {_mm256_castsi256_ps(_mm256_slli_epi32(both, 16))};
+  second = {_mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+// p[0 … 3] = the sums of the lanes of a, b, c, d.
+inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
+  const __m256 quads = _mm256_hadd_ps(_mm256_hadd_ps(a.v, b.v), _mm256_hadd_ps(c.v, d.v));
+  _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(quads), _mm256_extractf128_ps(quads, 1)));
+}
+
+// Lanes of 32-bit integers, or of pairs of 16-bit ones.
+struct IntVec {
+  __m256i v;
+};
+inline IntVec int_zero() { return {_mm256_setzero_si256()}; }
+inline IntVec load_int8_pairs(const int8_t* p) {
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+inline IntVec splat_pair(const int16_t* p) {
+  int both;  // one broadcast from memory; two 16-bit loads and an or would make it the bottleneck
+  __builtin_memcpy(&both, p, sizeof both);
+  return {_mm256_set1_epi32(both)};
+}
+// sum + a₀b₀ + a₁b₁ of the pairs in each lane.
+inline IntVec add_products(IntVec a, IntVec b, IntVec sum) {
+  return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(a.v, b.v))};
+}
+inline Vec to_float(IntVec x) { return {_mm256_cvtepi32_ps(x.v)}; }
+inline void store_int16(int16_t* p, Vec x) {
+  const __m256i n = _mm256_cvtps_epi32(x.v);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)));
+}
+
 // To nearest, ties to even, NaN stays NaN; as an f32 whose lower half is zero.
 inline Vec round_to_bf16(Vec x) {
   const __m256i u = _mm256_castps_si256(x.v);

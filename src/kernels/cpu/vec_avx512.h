@@ -99,6 +99,40 @@ inline Vec load_bf16(const uint16_t* p, Full = {}) {
   return bf16_to_f32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 inline Vec load_bf16(const uint16_t* p, Part part) { return bf16_to_f32(_mm256_maskz_loadu_epi16(lane_mask(part), p)); }
+// 2·kLanes bf16 in the interleaved order of cache pages (kv_layout.h).
+inline void load_bf16_pair(const uint16_t* p, Vec& first, Vec& second) {
+  const __m512i both = _mm512_loadu_si512(p);
+  first = {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, both, 16))};
+  second = {_mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+// p[0 … 3] = the sums of the lanes of a, b, c, d.
+inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
+  const auto fold = [](Vec x) { return _mm256_add_ps(lower_half(x), upper_half(x)); };
+  const __m256 quads = _mm256_hadd_ps(_mm256_hadd_ps(fold(a), fold(b)), _mm256_hadd_ps(fold(c), fold(d)));
+  _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(quads), _mm256_extractf128_ps(quads, 1)));
+}
+
+// Lanes of 32-bit integers, or of pairs of 16-bit ones.
+struct IntVec {
+  __m512i v;
+};
+inline IntVec int_zero() { return {_mm512_setzero_si512()}; }
+inline IntVec load_int8_pairs(const int8_t* p) {
+  return {_mm512_maskz_cvtepi8_epi16(0xffffffffu, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline IntVec splat_pair(const int16_t* p) {
+  int both;  // one broadcast from memory; two 16-bit loads and an or would make it the bottleneck
+  __builtin_memcpy(&both, p, sizeof both);
+  return {_mm512_set1_epi32(both)};
+}
+// sum + a₀b₀ + a₁b₁ of the pairs in each lane.
+inline IntVec add_products(IntVec a, IntVec b, IntVec sum) { return {_mm512_dpwssd_epi32(sum.v, a.v, b.v)}; }
+inline Vec to_float(IntVec x) { return {_mm512_maskz_cvtepi32_ps(0xffff, x.v)}; }
+inline void store_int16(int16_t* p, Vec x) {
+  const __m512i n = _mm512_maskz_cvtps_epi32(0xffff, x.v);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_maskz_cvtsepi32_epi16(0xffff, n));
+}
+
 // To nearest, ties to even, NaN stays NaN; as an f32 whose lower half is zero. By integers and not by vcvtneps2bf16,
 // which takes denormals for zero: the paths then round alike.
 inline Vec round_to_bf16(Vec x) {

@@ -108,6 +108,32 @@ inline Vec load_bf16(const uint16_t* p, Part part) {
   for (int64_t i = 0; i < part.n; ++i) lanes[i] = p[i];
   return load_bf16(lanes);
 }
+// 2·kLanes bf16 in the interleaved order of cache pages (kv_layout.h).
+inline void load_bf16_pair(const uint16_t* p, Vec& first, Vec& second) {
+  first = {reinterpret_cast<Float4>(UInt4{p[0], p[2], p[4], p[6]} << 16)};
+  second = {reinterpret_cast<Float4>(UInt4{p[1], p[3], p[5], p[7]} << 16)};
+}
+// p[0 … 3] = the sums of the lanes of a, b, c, d.
+inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
+  p[0] = horizontal_sum(a), p[1] = horizontal_sum(b), p[2] = horizontal_sum(c), p[3] = horizontal_sum(d);
+}
+
+// Lanes of 32-bit integers, or (as two vectors of them) of pairs of 16-bit ones.
+struct IntVec {
+  Int4 v, second;
+};
+inline IntVec int_zero() { return {Int4{}, Int4{}}; }
+inline IntVec load_int8_pairs(const int8_t* p) { return {Int4{p[0], p[2], p[4], p[6]}, Int4{p[1], p[3], p[5], p[7]}}; }
+inline IntVec splat_pair(const int16_t* p) { return {Int4{p[0], p[0], p[0], p[0]}, Int4{p[1], p[1], p[1], p[1]}}; }
+// sum + a₀b₀ + a₁b₁ of the pairs in each lane.
+inline IntVec add_products(IntVec a, IntVec b, IntVec sum) { return {sum.v + a.v * b.v + a.second * b.second, sum.second}; }
+inline Vec to_float(IntVec x) { return {__builtin_convertvector(x.v, Float4)}; }
+// The nearest integers of numbers within ±32767.
+inline void store_int16(int16_t* p, Vec x) {
+  const Int4 n = __builtin_convertvector(round(x).v, Int4);
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int16_t>(n[i]);
+}
+
 // To nearest, ties to even, NaN stays NaN; as an f32 whose lower half is zero.
 inline Vec round_to_bf16(Vec x) {
   const UInt4 u = reinterpret_cast<UInt4>(x.v);

@@ -1,6 +1,8 @@
 // The paged cache as plain rows, one a token, and attention over it.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -12,21 +14,46 @@
 
 namespace mfa::reference {
 
-// [page · page_tokens + offset][numbers]: the keys of all KV heads, then the values of all KV heads.
+// [page · page_tokens + offset][numbers]: the keys of all KV heads, then the values of all KV heads. i8: the scales
+// lie apart, one for each kScaleGroup numbers of a vector, in the same order.
 class PlainKvPool : public KvPool {
  public:
-  explicit PlainKvPool(const KvPoolSpec& spec) : KvPool(spec), data_(checked_bytes(spec)) {}
-  size_t bytes() const override { return data_.size(); }
+  explicit PlainKvPool(const KvPoolSpec& spec) : KvPool(spec), bytes_(checked_bytes(spec)) {
+    const int64_t tokens = spec.pages * spec.page_tokens;
+    data_.resize(static_cast<size_t>(tokens * spec.numbers_per_token()) * size_of(spec.type));
+    scales_.resize(static_cast<size_t>(tokens * spec.scales_per_token()));
+  }
+  size_t bytes() const override { return bytes_; }
 
-  // Writes `count` numbers of a token, from its number `first` on.
+  // Writes one vector of a token, from its number `first` on; `first` and `dim` as key_at and value_at give them.
   template <class Real>
-  void write(int64_t slot, int64_t first, const Real* numbers, int64_t count) {
-    for (int64_t i = 0; i < count; ++i)
-      store(data_.data(), spec().type, slot * spec().numbers_per_token() + first + i, numbers[i]);
+  void write(int64_t slot, int64_t first, const Real* numbers, int64_t dim) {
+    const int64_t at = slot * spec().numbers_per_token() + first;
+    if (spec().type != DType::i8) {
+      for (int64_t i = 0; i < dim; ++i) store(data_.data(), spec().type, at + i, numbers[i]);
+      return;
+    }
+    for (int64_t begin = 0; begin < dim; begin += KvPoolSpec::kScaleGroup) {
+      const int64_t end = std::min(dim, begin + KvPoolSpec::kScaleGroup);
+      double largest = 0;
+      for (int64_t i = begin; i < end; ++i) largest = std::max(largest, std::abs(static_cast<double>(numbers[i])));
+      bf16& scale = scales_[scale_at(slot, first, begin)];
+      scale = to_bf16(static_cast<float>(largest) / 127);
+      for (int64_t i = begin; i < end; ++i) {
+        // In f32, as any device does it: a tie that falls the other way is a step of difference.
+        const float q = largest > 1e-30 ? std::nearbyint(static_cast<float>(numbers[i]) / to_float(scale)) : 0;
+        reinterpret_cast<int8_t*>(data_.data())[at + i] = static_cast<int8_t>(std::clamp(q, -127.0f, 127.0f));
+      }
+    }
   }
   void read(int64_t slot, int64_t first, std::vector<double>& numbers) const {
-    for (size_t i = 0; i < numbers.size(); ++i)
-      numbers[i] = load(data_.data(), spec().type, slot * spec().numbers_per_token() + first + static_cast<int64_t>(i));
+    const int64_t at = slot * spec().numbers_per_token() + first;
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      const auto c = static_cast<int64_t>(i);
+      numbers[i] = spec().type != DType::i8 ? load(data_.data(), spec().type, at + c)
+                                            : reinterpret_cast<const int8_t*>(data_.data())[at + c] *
+                                                  static_cast<double>(to_float(scales_[scale_at(slot, first, c)]));
+    }
   }
 
   int64_t key_at(int64_t kv_head) const { return kv_head * spec().key_dim; }
@@ -42,15 +69,30 @@ class PlainKvPool : public KvPool {
       fail("[kv pool] size, got {} pages of {} tokens, expected fewer than 2^64 bytes", spec.pages, spec.page_tokens);
     return bytes;
   }
+  // Of number `c` of the vector that begins at the token's number `first`.
+  size_t scale_at(int64_t slot, int64_t first, int64_t c) const {
+    constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
+    const int64_t keys = spec().kv_heads * spec().key_dim, groups = (spec().key_dim + kGroup - 1) / kGroup;
+    const int64_t vector = first < keys ? first / spec().key_dim * groups
+                                        : spec().kv_heads * groups + (first - keys) / spec().value_dim *
+                                                                         ((spec().value_dim + kGroup - 1) / kGroup);
+    return static_cast<size_t>(slot * spec().scales_per_token() + vector + c / kGroup);
+  }
+
+  size_t bytes_;
   std::vector<std::byte> data_;
+  std::vector<bf16> scales_;
 };
 
 template <class Real>
 void kv_append(PlainKvPool& pool, Tensor k, Tensor v, std::span<const int64_t> slots) {
   for (size_t r = 0; r < slots.size(); ++r) {
     const auto row = static_cast<int64_t>(r);
-    pool.write(slots[r], 0, k.row<Real>(row), k.cols);
-    if (!pool.spec().value_in_key) pool.write(slots[r], k.cols, v.row<Real>(row), v.cols);
+    for (int64_t h = 0; h < pool.spec().kv_heads; ++h) {
+      pool.write(slots[r], pool.key_at(h), k.row<Real>(row) + h * pool.spec().key_dim, pool.spec().key_dim);
+      if (!pool.spec().value_in_key)
+        pool.write(slots[r], pool.value_at(h), v.row<Real>(row) + h * pool.spec().value_dim, pool.spec().value_dim);
+    }
   }
 }
 

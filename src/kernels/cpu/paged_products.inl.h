@@ -1,0 +1,155 @@
+// The register-tiled products of paged attention, reading cache blocks as they lie in a page (kv_layout.h).
+//
+// Lane products: C[rows × 2 vectors] (+)= A[rows × k] · B[k × 2 vectors], B a block of a page, unpacked in registers
+// once a tile of up to kTileRows rows: 2·kTileRows FMAs for kTileRows broadcasts, a load and two integer operations
+// (bf16). int8: kTileRows·2 multiply-adds of 16-bit pairs for two numbers of k.
+// Dot products: C[rows × 4 keys] = A[rows × dims] · K[4 keys × dims]^T with dims in the lanes; the sum across lanes
+// costs about kLanes·2 operations a tile.
+// Each number of C is one chain along k (dot: kLanes chains and one tree), whatever the number of rows.
+#pragma once
+
+#include "kernels/cpu/vec_math.inl.h"
+
+namespace mfa {
+namespace {
+
+// Bytes that will be read soon, touched bit by bit between tiles: the CPU's prefetcher does not foresee the next page,
+// and a burst of prefetches would fill the queue of misses.
+struct Ahead {
+  const std::byte *next = nullptr, *end = nullptr;
+  int64_t step = 0;
+  void touch() {
+    const std::byte* const stop = end - next > step ? next + step : end;
+    for (; next < stop; next += 64) __builtin_prefetch(next, 0, 2);
+  }
+};
+
+struct FloatBlock {
+  const float* data;
+  void load_row(int64_t p, Vec& x, Vec& y) const {
+    x = load(data + p * 2 * kLanes);
+    y = load(data + p * 2 * kLanes + kLanes);
+  }
+};
+struct Bf16Block {
+  const uint16_t* data;
+  void load_row(int64_t p, Vec& x, Vec& y) const { load_bf16_pair(data + p * 2 * kLanes, x, y); }
+};
+
+template <int M, class Block>
+inline void lane_tile(int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row, bool add) {
+  Vec sum[M][2];
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < 2; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
+  for (int64_t p = 0; p < k; ++p) {
+    Vec x, y;
+    b.load_row(p, x, y);
+    for (int i = 0; i < M; ++i) {
+      const Vec av = splat(a[i * a_row + p]);
+      sum[i][0] = fma(av, x, sum[i][0]);
+      sum[i][1] = fma(av, y, sum[i][1]);
+    }
+  }
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < 2; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
+}
+
+// Calls f(first row, integral constant of the tile's rows) for `rows` rows in tiles of at most M, evenly: 16 rows are
+// 6 + 5 + 5, since a tile of 4 has too few chains to hide the latency of an FMA.
+template <int M>
+struct Count {
+  static constexpr int value = M;
+};
+template <int M, class F>
+inline void with_count(int64_t m, F&& f) {
+  if (m == M) {
+    f(Count<M>{});
+  } else if constexpr (M > 1) {
+    with_count<M - 1>(m, f);
+  }
+}
+template <int M, class F>
+inline void even_tiles(int64_t rows, F&& f) {
+  int64_t tiles = (rows + M - 1) / M;
+  for (int64_t r = 0; r < rows; --tiles) {
+    const int64_t m = (rows - r + tiles - 1) / tiles;
+    with_count<M>(m, [&](auto count) { f(r, count); });
+    r += m;
+  }
+}
+
+template <class Block>
+inline void lane_product(int64_t rows, int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row,
+                         bool add, Ahead& ahead) {
+  even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
+    ahead.touch();
+    lane_tile<decltype(count)::value>(k, a + r * a_row, a_row, b, c + r * c_row, c_row, add);
+  });
+}
+
+// int8: C += (A · B) · row_scale[row] · lane_scale[lane] (null: 1), `pairs` pairs of k. |sum| < 2^31 for k ≤ 512.
+template <int M>
+inline void int_tile(int64_t pairs, const int16_t* a, int64_t a_row, const int8_t* b, const float* row_scale,
+                     const float* lane_scale, float* c, int64_t c_row, bool add) {
+  IntVec sum[M][2];
+  for (int i = 0; i < M; ++i) sum[i][0] = sum[i][1] = int_zero();
+  for (int64_t p = 0; p < pairs; ++p) {
+    const IntVec x = load_int8_pairs(b + p * 4 * kLanes), y = load_int8_pairs(b + p * 4 * kLanes + 2 * kLanes);
+    for (int i = 0; i < M; ++i) {
+      const IntVec av = splat_pair(a + i * a_row + 2 * p);
+      sum[i][0] = add_products(av, x, sum[i][0]);
+      sum[i][1] = add_products(av, y, sum[i][1]);
+    }
+  }
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < 2; ++j) {
+      Vec factor = splat(row_scale[i]);
+      if (lane_scale != nullptr) factor = factor * load(lane_scale + j * kLanes);
+      float* to = c + i * c_row + j * kLanes;
+      store(to, fma(to_float(sum[i][j]), factor, add ? load(to) : zero()));
+    }
+}
+
+inline void int_product(int64_t rows, int64_t pairs, const int16_t* a, int64_t a_row, const std::byte* b,
+                        const float* row_scale, const float* lane_scale, float* c, int64_t c_row, bool add,
+                        Ahead& ahead) {
+  // A multiply-add takes a register more than an FMA: with kTileRows the sums spill, 1.9 × the time.
+  constexpr int kIntRows = kTileRows * 2 / 3;
+  even_tiles<kIntRows>(rows, [&](int64_t r, auto count) {
+    ahead.touch();
+    int_tile<decltype(count)::value>(pairs, a + r * a_row, a_row, reinterpret_cast<const int8_t*>(b), row_scale + r,
+                                     lane_scale, c + r * c_row, c_row, add);
+  });
+}
+
+template <int M>
+inline void dot_tile(int64_t dims, const float* a, int64_t a_row, const float* keys, int64_t key_row, float* c,
+                     int64_t c_row) {
+  Vec sum[M][4];
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < 4; ++j) sum[i][j] = zero();
+  for (int64_t p = 0; p < dims; p += kLanes) {
+    Vec av[M];  // and one key at a time: with 12 sums, all 16 registers
+    for (int i = 0; i < M; ++i) av[i] = load(a + i * a_row + p);
+    for (int j = 0; j < 4; ++j) {
+      const Vec key = load(keys + j * key_row + p);
+      for (int i = 0; i < M; ++i) sum[i][j] = fma(av[i], key, sum[i][j]);
+    }
+  }
+  for (int i = 0; i < M; ++i) store_sums(c + i * c_row, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+}
+
+// c[row][key] for `count` keys, rounded up to whole fours; dims a multiple of kLanes.
+inline void dot_product(int64_t rows, int64_t count, int64_t dims, const float* a, int64_t a_row, const float* keys,
+                        int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
+  constexpr int kDotRows = kTileRows / 2;
+  even_tiles<kDotRows>(rows, [&](int64_t r, auto size) {
+    ahead.touch();
+    for (int64_t j = 0; j < count; j += 4)
+      dot_tile<decltype(size)::value>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j,
+                                      c_row);
+  });
+}
+
+}  // namespace
+}  // namespace mfa
