@@ -15,8 +15,9 @@
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
 //
-// Tried on Zen 3, 16 heads × 256, bf16, and dropped (time over this one's): keys broadcast and rows in the lanes, pages
-// row-major and unpacked to an f32 buffer: @@OLD@@.
+// Measured on Zen 3, two threads: 1.15 × the roofline time for 16 or 64 heads × 256 over bf16. Weak: int8 takes 1.2 ×
+// the bf16 time there, values in keys 1.37 × separate K and V at 16 heads
+// and 1.16 × at 64 (bf16, 32k), 0.96 × at 4 heads (f32).
 #pragma once
 
 #include "kernels/cpu/kernel_table.h"
