@@ -4,10 +4,10 @@
 // page (kv_layout.h) is read where it lies and unpacked in registers (paged_products.inl.h). A token costs
 // numbers_per_token · size bytes and 2 · heads · (key_dim + value_dim) operations.
 //   K apart from V: keys in the lanes, queries broadcast, then dims in the lanes, probabilities broadcast.
-//   Values in keys: dims in the lanes; each 16 keys are unpacked and rotated into L1, scores are dot products.
-//   Rotation on read: a page's start rotates the queries, a token's offset in the page the key: R(start + offset) =
-//     R(start) R(offset), so that only page_tokens + 1 rows of the tables are read; whole tables would cost 8·half
-//     bytes a token, more than a bf16 key.
+//   Values in keys: dims in the lanes; a few keys at a time are unpacked and rotated into L1, scores are dot products.
+//   Rotation on read: a split's start rotates the queries, a token's offset in the split the key: R(start + offset) =
+//     R(start) R(offset). An offset's angle is read from the tables every kKeyBlock tokens and turned from there: whole
+//     tables would cost 8·half bytes a token, more than a bf16 key, and from L2 they take the time of the turning.
 //   int8: 16-bit queries and probabilities times 8-bit keys and values, summed in 32 bits, scaled for each 64 dims.
 // Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims that are not multiples of two vectors
 // (the narrow last block is unpacked to f32 first), and for int8 with values in keys or odd sizes (f32 scores).
@@ -15,9 +15,12 @@
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
 //
-// Measured on Zen 3, two threads: 1.15 × the roofline time for 16 or 64 heads × 256 over bf16. Weak: int8 takes 1.2 ×
-// the bf16 time there, values in keys 1.37 × separate K and V at 16 heads
-// and 1.16 × at 64 (bf16, 32k), 0.96 × at 4 heads (f32).
+// Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
+// over f32, which the bandwidth bounds; int8 takes 0.8 × the bf16 time. Values in keys take 1.21 × the time of separate
+// K and V at 16 heads, 1.08 × at 64 (bf16, 32k), 0.74 × at 4 (f32): unpacking and turning a key is a sixth of the work
+// of 16 rows on it, half of its time a wait for the first touch of the key. Tried there, without gain: keys fetched
+// into L1 a block ahead, longer rows against conflicts in L1, Chebyshev's recurrence, 4, 8 or 16 keys at a time, angles
+// from the table alone (1.03 ×), horizontal adds (1.02 ×).
 #pragma once
 
 #include "kernels/cpu/kernel_table.h"
@@ -30,12 +33,13 @@ namespace {
 constexpr int64_t kPagedRows = 96 / kLanes * kLanes;
 constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
 constexpr int64_t kBlock = 2 * kLanes;
-constexpr int64_t kKeyBlock = 16;  // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
+constexpr int64_t kKeyBlock = 8;     // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
+constexpr int64_t kUnpackParts = 4;  // for Ahead: a block of keys by two blocks of dims takes the time of two parts
 constexpr float kNoKeySeen = -1e30f;
 
 struct PagedScratch {
-  float *queries, *turned, *logits, *block, *key_scales, *value_scales, *weights_scale, *query_scale, *low, *high,
-      *slope, *position, *split;  // split: a PagedState
+  float *queries, *turned, *step, *logits, *block, *key_scales, *value_scales, *weights_scale, *query_scale, *low,
+      *high, *slope, *position, *split;  // split: a PagedState
   int16_t *int_queries, *int_weights;
   int64_t floats = 0, key_pad, value_pad;
   PagedScratch(const KvPoolSpec& spec, float* memory) {
@@ -47,9 +51,10 @@ struct PagedScratch {
       return piece;
     };
     const bool small = spec.type == DType::i8;
-    queries = take(kPagedRows * key_pad);                             // [rows][key_pad], scaled
-    turned = take(spec.value_in_key ? kPagedRows * key_pad : 0);      // rotated back by the page's start
-    logits = take(kPagedRows * kPagedTile);                           // [rows][kPagedTile]
+    queries = take(kPagedRows * key_pad);                         // [rows][key_pad], scaled
+    turned = take(spec.value_in_key ? kPagedRows * key_pad : 0);  // rotated back by the split's start
+    step = take(spec.value_in_key ? key_pad : 0);                 // rotation by one token: cos, sin
+    logits = take(kPagedRows * kPagedTile);                       // [rows][kPagedTile]
     block = take(max_of(kBlock * max_of(key_pad, kPagedTile), kKeyBlock * key_pad));
     key_scales = take(small ? key_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);  // [groups][tile]
     value_scales = take(small ? value_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);
@@ -125,24 +130,23 @@ inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
   }
 }
 
-// Keys [first, first + count) of a page, `offset` tokens into it.
+// Keys [first, first + count), `offset` tokens into their page and `in_split` into their split.
 struct PagedTile {
   const std::byte* head;  // of the page's KV head
-  int64_t first, offset, count;
+  int64_t first, offset, in_split, count;
 };
-
-inline float bf16_at(const std::byte* data, int64_t i) {  // the scales of an odd number of tokens lie unaligned
-  uint16_t bits;
-  __builtin_memcpy(&bits, data + i * 2, 2);
-  return __builtin_bit_cast(float, static_cast<uint32_t>(bits) << 16);
-}
 
 // The tile's int8 scales as f32, [groups][kPagedTile], zeros beyond count.
 inline void load_scales(const PagedTile& t, int64_t begin, int64_t groups, int64_t tokens, float* scales) {
-  for (int64_t g = 0; g < groups; ++g)
-    for (int64_t j = 0; j < kPagedTile; ++j)
-      scales[g * kPagedTile + j] =
-          j < t.count ? bf16_at(t.head + begin, g * tokens + t.offset + j) : 0.0f;
+  for (int64_t g = 0; g < groups; ++g, scales += kPagedTile) {
+    const auto* stored = reinterpret_cast<const uint16_t*>(t.head + begin) + g * tokens + t.offset;
+    const int64_t whole = t.count / kLanes * kLanes;
+    for (int64_t j = 0; j < kPagedTile; j += kLanes) store(scales + j, j < whole ? load_bf16(stored + j) : zero());
+    if (whole == t.count) continue;
+    uint16_t rest[kLanes] = {};  // copied: a page of an odd number of bytes leaves them unaligned
+    __builtin_memcpy(rest, stored + whole, static_cast<size_t>(t.count - whole) * sizeof *rest);
+    store(scales + whole, load_bf16(rest));
+  }
 }
 
 // Row `row` of a block as two vectors, zeros beyond the block's width; int8 not yet scaled.
@@ -204,46 +208,99 @@ inline void lane_scores(const PagedPiece& piece, const KvLayout& at, const Paged
   }
 }
 
-// Row j of the tile, dims [block · kBlock, + kBlock), where values live inside keys.
-inline void load_shared(const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t block, int64_t j, Vec& x,
-                        Vec& y) {
-  load_any(at.keys, t.head, block, t.offset + j, x, y);
-  if (at.keys.type != DType::i8) return;
-  const Vec scale = splat(s.key_scales[block * kBlock / KvPoolSpec::kScaleGroup * kPagedTile + j]);
-  x = x * scale, y = y * scale;
+// Rows of a block of keys that hold their values, as pairs of vectors. Any type and width, but slow.
+struct AnyBlock {
+  const KvMatrix& m;
+  const std::byte* head;
+  int64_t block;
+  const float* scales;  // int8: one a token
+  void load_row(int64_t row, Vec& x, Vec& y) const {
+    load_any(m, head, block, row, x, y);
+    if (m.type != DType::i8) return;
+    const Vec scale = splat(scales[row]);
+    x = x * scale, y = y * scale;
+  }
+};
+
+// f(a function that gives the block of dims [c, c + kBlock)), read as the page's type and width allow.
+template <class F>
+inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTile& t, F&& f) {
+  const std::byte* data = t.head + at.keys.begin;
+  const int64_t block_bytes = kBlock * at.tokens * at.keys.size();
+  const bool whole = at.keys.outer % kBlock == 0;
+  if (whole && at.keys.type == DType::bf16)
+    f([=](int64_t c) { return Bf16Block{reinterpret_cast<const uint16_t*>(data + c / kBlock * block_bytes)}; });
+  else if (whole && at.keys.type == DType::f32)
+    f([=](int64_t c) { return FloatBlock{reinterpret_cast<const float*>(data + c / kBlock * block_bytes)}; });
+  else
+    f([&](int64_t c) {
+      const float* scales = s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile - t.offset;
+      return AnyBlock{at.keys, t.head, c / kBlock, scales};
+    });
 }
 
 inline void rotate_pair(Vec a, Vec b, Vec c, Vec s, float* to_a, float* to_b) {
-  store(to_a, a * c - b * s);
+  store(to_a, fms(a, c, b * s));
   store(to_b, fma(a, s, b * c));
 }
 
-// Keys [j, j + n) of the tile to s.block [keys][key_pad], rotated by their offsets in the page. `half` whole blocks.
-inline void unpack_rotated(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
-                           int64_t j, int64_t n) {
-  const int64_t half = piece.args->key_cos.cols;
-  for (int64_t c = 0; c < half; c += kBlock)
-    for (int64_t i = 0; i < n; ++i) {
-      const float* cos = row_of(piece.args->key_cos, t.offset + j + i) + c;
-      const float* sin = row_of(piece.args->key_sin, t.offset + j + i) + c;
-      float* to = s.block + i * s.key_pad + c;
-      Vec a, b, a2, b2;
-      load_shared(at, s, t, c / kBlock, j + i, a, a2);
-      load_shared(at, s, t, (c + half) / kBlock, j + i, b, b2);
-      rotate_pair(a, b, load(cos), load(sin), to, to + half);
-      rotate_pair(a2, b2, load(cos + kLanes), load(sin + kLanes), to + kLanes, to + half + kLanes);
+// The angles of two vectors of pairs; next() walks on by a token, which costs their length no more than a unit in the
+// last place.
+struct Turning {
+  Vec cos[2], sin[2], step_cos[2], step_sin[2];
+  Turning(const PagedPiece& piece, const PagedScratch& s, int64_t token, int64_t c) {
+    const int64_t half = piece.args->key_cos.cols;
+    for (int v = 0; v < 2; ++v, c += kLanes) {
+      cos[v] = load(row_of(piece.args->key_cos, token) + c);
+      sin[v] = load(row_of(piece.args->key_sin, token) + c);
+      step_cos[v] = load(s.step + c);
+      step_sin[v] = load(s.step + half + c);
     }
+  }
+  void next() {
+    for (int v = 0; v < 2; ++v) {
+      const Vec c = fms(cos[v], step_cos[v], sin[v] * step_sin[v]);
+      sin[v] = fma(sin[v], step_cos[v], cos[v] * step_sin[v]);
+      cos[v] = c;
+    }
+  }
+};
+
+// Keys [j, j + n) of the tile to s.block [keys][key_pad], rotated by their offsets in the split. `half` whole blocks.
+inline void unpack_rotated(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                           int64_t j, int64_t n, Ahead& ahead) {
+  const int64_t half = piece.args->key_cos.cols;
+  with_blocks(at, s, t, [&](auto block_at) {
+    for (int64_t c = 0; c < half; c += kBlock) {
+      Turning angle(piece, s, t.in_split + j, c);
+      const auto low = block_at(c), high = block_at(c + half);
+      float* to = s.block + c;
+      ahead.touch(kUnpackParts);
+      for (int64_t i = t.offset + j; i < t.offset + j + n; ++i, to += s.key_pad, angle.next()) {
+        Vec a[2], b[2];
+        low.load_row(i, a[0], a[1]);
+        high.load_row(i, b[0], b[1]);
+        for (int v = 0; v < 2; ++v)
+          rotate_pair(a[v], b[v], angle.cos[v], angle.sin[v], to + v * kLanes, to + half + v * kLanes);
+      }
+    }
+  });
 }
 
 inline void unpack_plain(const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t j, int64_t n,
-                         int64_t from) {
-  for (int64_t c = from; c < s.key_pad; c += kBlock)
-    for (int64_t i = 0; i < n; ++i) {
-      Vec x, y;
-      load_shared(at, s, t, c / kBlock, j + i, x, y);
-      store(s.block + i * s.key_pad + c, x);
-      store(s.block + i * s.key_pad + c + kLanes, y);
+                         int64_t from, Ahead& ahead) {
+  with_blocks(at, s, t, [&](auto block_at) {
+    for (int64_t c = from; c < s.key_pad; c += kBlock) {
+      const auto block = block_at(c);
+      ahead.touch(kUnpackParts / 2);
+      for (int64_t i = 0; i < n; ++i) {
+        Vec x, y;
+        block.load_row(t.offset + j + i, x, y);
+        store(s.block + i * s.key_pad + c, x);
+        store(s.block + i * s.key_pad + c + kLanes, y);
+      }
     }
+  });
 }
 
 // The first 2·half numbers of x to y, rotated by (cos, sin), or back (sign −1); x and y may be the same.
@@ -256,15 +313,16 @@ inline void rotate_row(const float* x, float* y, const float* cos, const float* 
   });
 }
 
-// Queries rotated back by the position where the page begins; row 0 of the tables holds their length alone.
-inline void turn_queries(const PagedPiece& piece, const PagedScratch& s, const PagedTile& t, int64_t rows) {
-  const int64_t half = piece.args->key_cos.cols, start = t.first - t.offset;
-  const float *unit = row_of(piece.args->key_cos, 0), *cos = row_of(piece.args->key_cos, start),
-              *sin = row_of(piece.args->key_sin, start);
+// Queries rotated back by the position `start` where a split begins; row 0 of the tables holds their length alone.
+inline void turn_queries(const PagedPiece& piece, const PagedScratch& s, int64_t start, int64_t rows) {
+  const Tensor &cosines = piece.args->key_cos, &sines = piece.args->key_sin;
+  const int64_t half = cosines.cols, step = cosines.rows > 1 ? 1 : 0;
   each_vec(half, [&](int64_t i, auto part) {
-    const Vec length = load(unit + i, part);
-    store(s.block + i, load(cos + i, part) / length, part);
-    store(s.block + half + i, load(sin + i, part) / length, part);
+    const Vec length = load(row_of(cosines, 0) + i, part);
+    store(s.block + i, load(row_of(cosines, start) + i, part) / length, part);
+    store(s.block + half + i, load(row_of(sines, start) + i, part) / length, part);
+    store(s.step + i, load(row_of(cosines, step) + i, part) / length, part);
+    store(s.step + half + i, load(row_of(sines, step) + i, part) / length, part);
   });
   for (int64_t r = 0; r < rows; ++r) {
     const float* q = s.queries + r * s.key_pad;
@@ -279,16 +337,15 @@ inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedS
                        int64_t rows, Ahead& ahead) {
   const bool rotated = piece.args->key_cos.data != nullptr;
   const int64_t half = rotated ? piece.args->key_cos.cols : 0;
-  if (rotated) turn_queries(piece, s, t, rows);
   const bool whole = half % kBlock == 0;
   for (int64_t j = 0; j < t.count; j += kKeyBlock) {
     const int64_t n = min_of(kKeyBlock, t.count - j);
-    if (whole && rotated) unpack_rotated(piece, at, s, t, j, n);
-    unpack_plain(at, s, t, j, n, whole ? 2 * half : 0);
+    if (whole && rotated) unpack_rotated(piece, at, s, t, j, n, ahead);
+    unpack_plain(at, s, t, j, n, whole ? 2 * half : 0, ahead);
     for (int64_t i = 0; !whole && i < n; ++i) {
       float* key = s.block + i * s.key_pad;
-      rotate_row(key, key, row_of(piece.args->key_cos, t.offset + j + i), row_of(piece.args->key_sin, t.offset + j + i),
-                 half, 1);
+      rotate_row(key, key, row_of(piece.args->key_cos, t.in_split + j + i),
+                 row_of(piece.args->key_sin, t.in_split + j + i), half, 1);
     }
     dot_product(rows, n, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad, s.logits + j,
                 kPagedTile, ahead);
@@ -330,13 +387,27 @@ inline void softmax_row(const PagedScratch& s, const PagedState& state, int64_t 
   for (int64_t c = 0; c < s.value_pad; c += kLanes) store(out + c, load(out + c) * splat(factor));
 }
 
-// The probabilities times the values' scales of one group of dims, as 16-bit integers; zeros to a whole vector.
+// The probabilities times the values' scales of one group of dims, as 16-bit integers; zeros to a whole vector. None is
+// negative, and a row of a tile fits in registers.
 inline void scale_weights(const PagedScratch& s, int64_t rows, int64_t count, const float* scales) {
-  const int64_t n = round_up(count, kLanes);
+  constexpr int64_t kVecs = kPagedTile / kLanes;
+  const int64_t vecs = (count + kLanes - 1) / kLanes;
+  const auto scale_row = [&](int64_t r, int64_t n) {
+    Vec scaled[kVecs], largest = zero();
+    for (int64_t i = 0; i < n; ++i) {
+      scaled[i] = load(s.logits + r * kPagedTile + i * kLanes) * load(scales + i * kLanes);
+      largest = max(scaled[i], largest);
+    }
+    const float top = horizontal_max(largest);
+    const Vec factor = splat(top > 1e-30f ? 32767.0f / top : 0.0f);
+    for (int64_t i = 0; i < n; ++i) store_int16(s.int_weights + r * kPagedTile + i * kLanes, scaled[i] * factor);
+    s.weights_scale[r] = top / 32767.0f;
+  };
   for (int64_t r = 0; r < rows; ++r) {
-    float scaled[kPagedTile];
-    for (int64_t j = 0; j < n; j += kLanes) store(scaled + j, load(s.logits + r * kPagedTile + j) * load(scales + j));
-    s.weights_scale[r] = to_int16(scaled, n, s.int_weights + r * kPagedTile);
+    if (vecs == kVecs)  // a count known when compiled: no loop, no array in memory
+      scale_row(r, kVecs);
+    else
+      scale_row(r, vecs);
   }
 }
 
@@ -406,6 +477,15 @@ inline void fold(const PagedState& state, const float* maximum, const float* sum
   }
 }
 
+// How many parts (Ahead) the work on a page has.
+inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t rows) {
+  const int64_t tokens = piece.spec.page_tokens, tiles = (rows + kTileRows - 1) / kTileRows;
+  const int64_t values = s.value_pad / kBlock * tokens / kPart * tiles;
+  if (!at.shared) return values + (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles;
+  const int64_t unpack = tokens / kKeyBlock * s.key_pad / (2 * kBlock) * kUnpackParts;
+  return values + unpack + (tokens + 3) / 4 * (s.key_pad / kLanes / kPart) * ((rows + kDotRows - 1) / kDotRows);
+}
+
 // The keys of one split that some row sees, tile by tile.
 inline void paged_split(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
                         int64_t rows, int64_t split) {
@@ -419,20 +499,20 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
   const auto head_of = [&](int64_t page) {
     return piece.memory + (piece.pages[page] * piece.spec.kv_heads + piece.kv_head) * at.head_bytes;
   };
+  if (at.shared && piece.args->key_cos.data != nullptr) turn_queries(piece, s, split * piece.split_tokens, rows);
   for (int64_t page = split * piece.split_tokens; page < split_end; page += tokens) {
     const std::byte* head = head_of(page / tokens);
     Ahead ahead;
     if (page + tokens < high) {
-      const int64_t calls = (round_up(tokens, kBlock) + s.value_pad) / kBlock * ((rows + kTileRows - 1) / kTileRows);
       ahead.next = head_of(page / tokens + 1);
       ahead.end = ahead.next + at.head_bytes;
-      ahead.step = round_up(at.head_bytes / calls + 1, 64);
+      ahead.step = at.head_bytes / max_of(1, page_parts(piece, at, s, rows)) + 1;
     }
     for (int64_t offset = 0; offset < tokens; offset += kPagedTile) {
       const int64_t first = page + offset;
       const int64_t last = min_of(min_of(first + kPagedTile, page + tokens), split_end);
       if (first >= last || last <= low) continue;
-      paged_tile(piece, at, s, state, rows, {head, first, offset, last - first},
+      paged_tile(piece, at, s, state, rows, {head, first, offset, first - split * piece.split_tokens, last - first},
                  biased || first < all_low || last > all_high, ahead);
     }
   }

@@ -13,14 +13,30 @@
 namespace mfa {
 namespace {
 
-// Bytes that will be read soon, touched bit by bit between tiles: the CPU's prefetcher does not foresee the next page,
-// and a burst of prefetches would fill the queue of misses.
+// Bytes that will be read soon, fetched bit by bit while products are computed: the CPU's prefetcher does not foresee
+// the next page, and a burst of prefetches would fill the queue of misses. A part is about eight steps of a tile.
 struct Ahead {
   const std::byte *next = nullptr, *end = nullptr;
-  int64_t step = 0;
-  void touch() {
-    const std::byte* const stop = end - next > step ? next + step : end;
+  int64_t step = 0;  // bytes a part
+  void touch(int64_t parts) {
+    const std::byte* const stop = end - next > step * parts ? next + step * parts : end;
     for (; next < stop; next += 64) __builtin_prefetch(next, 0, 2);
+  }
+};
+constexpr int64_t kPart = 8;
+
+// The same inside a tile's loop, without a branch: a prefetch at each of `steps` steps.
+struct AheadInTile {
+  const std::byte* next;
+  int64_t step;
+  AheadInTile(Ahead& ahead, int64_t steps) : next(ahead.next) {
+    const int64_t left = (ahead.end - ahead.next) / steps;
+    step = min_of(ahead.step / kPart, left);
+    ahead.next += step * steps;
+  }
+  void touch() {
+    __builtin_prefetch(next, 0, 2);
+    next += step;
   }
 };
 
@@ -37,11 +53,14 @@ struct Bf16Block {
 };
 
 template <int M, class Block>
-inline void lane_tile(int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row, bool add) {
+inline void lane_tile(int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row, bool add,
+                      Ahead& ahead) {
   Vec sum[M][2];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 2; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
+  AheadInTile soon(ahead, k);
   for (int64_t p = 0; p < k; ++p) {
+    soon.touch();
     Vec x, y;
     b.load_row(p, x, y);
     for (int i = 0; i < M; ++i) {
@@ -82,8 +101,7 @@ template <class Block>
 inline void lane_product(int64_t rows, int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row,
                          bool add, Ahead& ahead) {
   even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
-    ahead.touch();
-    lane_tile<decltype(count)::value>(k, a + r * a_row, a_row, b, c + r * c_row, c_row, add);
+    lane_tile<decltype(count)::value>(k, a + r * a_row, a_row, b, c + r * c_row, c_row, add, ahead);
   });
 }
 
@@ -113,10 +131,8 @@ inline void int_tile(int64_t pairs, const int16_t* a, int64_t a_row, const int8_
 inline void int_product(int64_t rows, int64_t pairs, const int16_t* a, int64_t a_row, const std::byte* b,
                         const float* row_scale, const float* lane_scale, float* c, int64_t c_row, bool add,
                         Ahead& ahead) {
-  // A multiply-add takes a register more than an FMA: with kTileRows the sums spill, 1.9 × the time.
-  constexpr int kIntRows = kTileRows * 2 / 3;
-  even_tiles<kIntRows>(rows, [&](int64_t r, auto count) {
-    ahead.touch();
+  even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
+    ahead.touch(pairs / kPart);
     int_tile<decltype(count)::value>(pairs, a + r * a_row, a_row, reinterpret_cast<const int8_t*>(b), row_scale + r,
                                      lane_scale, c + r * c_row, c_row, add);
   });
@@ -139,15 +155,17 @@ inline void dot_tile(int64_t dims, const float* a, int64_t a_row, const float* k
   for (int i = 0; i < M; ++i) store_sums(c + i * c_row, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
 }
 
+constexpr int kDotRows = kTileRows / 2;
+
 // c[row][key] for `count` keys, rounded up to whole fours; dims a multiple of kLanes.
 inline void dot_product(int64_t rows, int64_t count, int64_t dims, const float* a, int64_t a_row, const float* keys,
                         int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
-  constexpr int kDotRows = kTileRows / 2;
   even_tiles<kDotRows>(rows, [&](int64_t r, auto size) {
-    ahead.touch();
-    for (int64_t j = 0; j < count; j += 4)
+    for (int64_t j = 0; j < count; j += 4) {
+      ahead.touch(dims / kLanes / kPart);
       dot_tile<decltype(size)::value>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j,
                                       c_row);
+    }
   });
 }
 

@@ -56,6 +56,7 @@ inline Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
 inline Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
 inline Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
 inline Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
+inline Vec fms(Vec a, Vec b, Vec c) { return {a.v * b.v - c.v}; }  // a · b − c
 // The second operand where either is NaN.
 inline Vec max(Vec a, Vec b) { return {choose(a.v > b.v, a.v, b.v)}; }
 inline Vec min(Vec a, Vec b) { return {choose(a.v < b.v, a.v, b.v)}; }
