@@ -1,10 +1,11 @@
-// mfa tokenizer train | encode | decode
+// mfa tokenizer train | encode | decode | render
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
 #include "command.h"
 #include "formats/tokenizer.h"
 #include "model/model_folder.h"
+#include "render_flags.h"
 #include "train/corpus.h"
 
 namespace mfa {
@@ -29,7 +30,9 @@ class TokenizerCommand : public Command {
     decode_ = app->add_subcommand("decode", "The text of token ids");
     decode_->add_option("model", model_, "Model folder or tokenizer.json")->required()->type_name("MODEL");
     decode_->add_option("ids", ids_, "Token ids")->type_name("ID...");
-    for (CLI::App* sub : {train_, encode_, decode_}) {
+    render_ = app->add_subcommand("render", "The text that a chat template makes of messages, byte for byte");
+    render_flags_.add_to(*render_);
+    for (CLI::App* sub : {train_, encode_, decode_, render_}) {
       sub->add_option("--threads", globals.threads, "Threads")->check(CLI::Range(1, 4096));
       sub->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")
           ->type_name("FILE");
@@ -39,6 +42,10 @@ class TokenizerCommand : public Command {
 
   void run() override {
     if (train_->parsed()) return train_tokenizer();
+    if (render_->parsed()) {
+      const std::string text = render_flags_.render();
+      return finish({{"text", text}}, text);
+    }
     const Tokenizer tokenizer = is_folder(model_) ? load_tokenizer(model_) : Tokenizer::load(model_);
     if (decode_->parsed()) {
       const std::string text = tokenizer.decode(ids_);
@@ -64,7 +71,8 @@ class TokenizerCommand : public Command {
            fmt::format("{}: {} tokens\n", (fs::path(out_) / "tokenizer.json").string(), tokenizer.vocab_size()));
   }
 
-  CLI::App *train_ = nullptr, *encode_ = nullptr, *decode_ = nullptr;
+  CLI::App *train_ = nullptr, *encode_ = nullptr, *decode_ = nullptr, *render_ = nullptr;
+  RenderFlags render_flags_;
   std::vector<std::string> data_;
   std::vector<int32_t> ids_;
   std::string out_, cache_, model_, prompt_, file_;

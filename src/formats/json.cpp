@@ -26,6 +26,16 @@ void check_depth(std::string_view text, std::string_view where) {
   }
 }
 
+template <class Document>
+Document parse(std::string_view text, std::string_view where) {
+  check_depth(text, where);
+  try {
+    return Document::parse(text);
+  } catch (const Json::exception& error) {
+    bad_input("[{}] not valid JSON: {}", where, error.what());
+  }
+}
+
 // What a person would call the value; short even for a large one.
 std::string shown(const Json& value) {
   if (value.is_structured()) return value.type_name();
@@ -63,13 +73,10 @@ bool as_bool(const Json& value, std::string_view key, std::string_view where) {
 
 }  // namespace
 
-Json parse_json(std::string_view text, std::string_view where) {
-  check_depth(text, where);
-  try {
-    return Json::parse(text);
-  } catch (const Json::exception& error) {
-    bad_input("[{}] not valid JSON: {}", where, error.what());
-  }
+Json parse_json(std::string_view text, std::string_view where) { return parse<Json>(text, where); }
+
+OrderedJson parse_ordered_json(std::string_view text, std::string_view where) {
+  return parse<OrderedJson>(text, where);
 }
 
 const Json* find_member(const Json& object, std::string_view key, std::string_view where) {

@@ -11,10 +11,12 @@
 namespace mfa {
 
 using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;  // members stay in the order of the text
 
 // `where` names the source in errors, such as a path. BadInput for malformed text, invalid UTF-8, or nesting deeper
 // than 128, so that code which walks a document may recurse.
 Json parse_json(std::string_view text, std::string_view where);
+OrderedJson parse_ordered_json(std::string_view text, std::string_view where);
 
 // The member `key` of `object`: BadInput if `object` is no object, if the key is missing, or if the value has another
 // type or lies outside [min, max].
