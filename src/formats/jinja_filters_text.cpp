@@ -125,8 +125,8 @@ Value filter_truncate(Interpreter&, const Value& self, CallArgs& arguments) {
   need_text(end, "the end of truncate");
   if (size < length(end)) fault("expected length >= {}, got {}", length(end), size);
   if (leeway < 0) fault("expected leeway >= 0, got {}", leeway);
-  need_text(self, "what is truncated");
   if (length(self) <= size || length(self) - leeway <= size) return self;
+  need_text(self, "what is truncated");
   std::string kept = between(self, 0, size - length(end));
   if (!kill_words) kept = kept.substr(0, kept.rfind(' '));
   return like(self, kept + end.text());
