@@ -6,26 +6,6 @@
 namespace mfa {
 namespace {
 
-struct Named {
-  uint32_t type;
-  GgmlLayout layout;
-};
-
-constexpr std::array<Named, 14> kRead = {{{0, {"F32", 1, 4}},
-                                          {1, {"F16", 1, 2}},
-                                          {2, {"Q4_0", 32, 18}},
-                                          {3, {"Q4_1", 32, 20}},
-                                          {6, {"Q5_0", 32, 22}},
-                                          {7, {"Q5_1", 32, 24}},
-                                          {8, {"Q8_0", 32, 34}},
-                                          {10, {"Q2_K", 256, 84}},
-                                          {11, {"Q3_K", 256, 110}},
-                                          {12, {"Q4_K", 256, 144}},
-                                          {13, {"Q5_K", 256, 176}},
-                                          {14, {"Q6_K", 256, 210}},
-                                          {20, {"IQ4_NL", 32, 18}},
-                                          {30, {"BF16", 1, 2}}}};
-
 struct Foreign {
   uint32_t type;
   std::string_view name;
@@ -55,11 +35,9 @@ constexpr std::array<Foreign, 19> kForeign = {{{9, "Q8_1"},
 }  // namespace
 
 std::optional<GgmlLayout> ggml_layout(uint32_t type) {
-  const auto found = std::find_if(kRead.begin(), kRead.end(), [&](const Named& n) { return n.type == type; });
-  return found == kRead.end() ? std::nullopt : std::optional(found->layout);
+  const GgmlLayout layout = layout_of(static_cast<GgmlType>(type));
+  return layout.numbers > 0 ? std::optional(layout) : std::nullopt;
 }
-
-GgmlLayout layout_of(GgmlType type) { return *ggml_layout(static_cast<uint32_t>(type)); }
 
 std::string_view ggml_type_name(uint32_t type) {
   if (const auto layout = ggml_layout(type)) return layout->name;

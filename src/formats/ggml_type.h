@@ -31,9 +31,42 @@ struct GgmlLayout {
   int64_t bytes;          // of a block
 };
 
-// The layout of a type that we read; nothing for others.
+constexpr GgmlLayout layout_of(GgmlType type) {
+  switch (type) {
+    case GgmlType::f32:
+      return {"F32", 1, 4};
+    case GgmlType::f16:
+      return {"F16", 1, 2};
+    case GgmlType::q4_0:
+      return {"Q4_0", 32, 18};
+    case GgmlType::q4_1:
+      return {"Q4_1", 32, 20};
+    case GgmlType::q5_0:
+      return {"Q5_0", 32, 22};
+    case GgmlType::q5_1:
+      return {"Q5_1", 32, 24};
+    case GgmlType::q8_0:
+      return {"Q8_0", 32, 34};
+    case GgmlType::q2_k:
+      return {"Q2_K", 256, 84};
+    case GgmlType::q3_k:
+      return {"Q3_K", 256, 110};
+    case GgmlType::q4_k:
+      return {"Q4_K", 256, 144};
+    case GgmlType::q5_k:
+      return {"Q5_K", 256, 176};
+    case GgmlType::q6_k:
+      return {"Q6_K", 256, 210};
+    case GgmlType::iq4_nl:
+      return {"IQ4_NL", 32, 18};
+    case GgmlType::bf16:
+      return {"BF16", 1, 2};
+  }
+  return {"", 0, 0};  // no type that we read
+}
+
+// The layout of a type in a file; nothing for one that we do not read.
 std::optional<GgmlLayout> ggml_layout(uint32_t type);
-GgmlLayout layout_of(GgmlType type);
 // What ggml calls a type, also one that we do not read ("IQ2_XS").
 std::string_view ggml_type_name(uint32_t type);
 
