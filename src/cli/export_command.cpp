@@ -25,9 +25,9 @@ class ExportCommand : public Command {
     const std::unique_ptr<Device> device = make_cpu_device();
     const ModelConfig config = load_config(source_);
     ParameterStore store(*device, config);
-    load_parameters(SafetensorsReader(weights_of(source_)), config, store);
-    const bool has_tokenizer = path_exists(folder_of(source_) / "tokenizer.json");
-    const std::optional<Tokenizer> tokenizer = has_tokenizer ? std::optional(load_tokenizer(source_)) : std::nullopt;
+    load_parameters(*open_weights(source_), config, store);
+    const std::optional<Tokenizer> tokenizer =
+        has_tokenizer(source_) ? std::optional(load_tokenizer(source_)) : std::nullopt;
     if (layout_of(config) == Layout::mfa_cpp) {
       const FoldedModel folded = fold(config, store);
       if (layout_of(folded.config) == Layout::mfa_cpp)

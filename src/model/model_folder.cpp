@@ -1,17 +1,15 @@
 #include "model/model_folder.h"
 
-#include <map>
+#include <set>
 
 #include "base/error.h"
+#include "formats/gguf.h"
 #include "formats/json.h"
 #include "model/config_json.h"
+#include "model/gguf_config.h"
 
 namespace mfa {
 namespace {
-
-std::vector<int64_t> shape_on_disk(const ParameterSpec& spec) {
-  return spec.vector ? std::vector<int64_t>{spec.cols} : std::vector<int64_t>{spec.rows, spec.cols};
-}
 
 bool may_be_ignored(const std::string& name, const ModelConfig& config) {
   return (config.tied && name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq");
@@ -19,19 +17,34 @@ bool may_be_ignored(const std::string& name, const ModelConfig& config) {
 
 }  // namespace
 
+std::vector<int64_t> shape_on_disk(const ParameterSpec& spec) {
+  return spec.vector ? std::vector<int64_t>{spec.cols} : std::vector<int64_t>{spec.rows, spec.cols};
+}
+
+bool is_gguf_model(const fs::path& model) {
+  std::error_code none;
+  return fs::is_regular_file(model, none) && (model.extension() == ".gguf" || is_gguf(model));
+}
+
 fs::path folder_of(const fs::path& model) {
   if (is_folder(model)) return model;
   if (!path_exists(model)) bad_input("[model] {} does not exist", model.string());
-  if (model.extension() == ".safetensors") return model.parent_path().empty() ? fs::path(".") : model.parent_path();
-  bad_input("[model] {} is neither a model folder nor a .safetensors file", model.string());
+  if (model.extension() == ".safetensors" || is_gguf_model(model))
+    return model.parent_path().empty() ? fs::path(".") : model.parent_path();
+  bad_input("[model] {} is neither a model folder nor a .safetensors or GGUF file", model.string());
 }
 
 fs::path weights_of(const fs::path& model) { return is_folder(model) ? model : (folder_of(model), model); }
 
 ModelConfig load_config(const fs::path& model) {
+  if (is_gguf_model(model)) return config_from_gguf(GgufFile(model));
   const fs::path file = folder_of(model) / "config.json";
   if (!path_exists(file)) bad_input("[model] {} has no config.json", folder_of(model).string());
   return config_from_json(parse_json(MappedFile(file).text(), file.string()), file.string());
+}
+
+bool has_tokenizer(const fs::path& model) {
+  return !is_gguf_model(model) && path_exists(folder_of(model) / "tokenizer.json");
 }
 
 Tokenizer load_tokenizer(const fs::path& model) {
@@ -40,25 +53,37 @@ Tokenizer load_tokenizer(const fs::path& model) {
   return Tokenizer::load(file);
 }
 
-DType weight_type(const SafetensorsReader& weights) {
-  std::map<DType, int64_t> numbers;
-  for (const auto& [name, tensor] : weights.tensors()) numbers[tensor.type] += tensor.size();
-  DType most = DType::f32;
-  for (const auto& [type, n] : numbers)
-    if (n > numbers[most]) most = type;
-  return most;
+void check_tensors(const SafetensorsReader& weights, const ModelConfig& config, std::span<const ParameterSpec> table) {
+  std::set<std::string_view> used;
+  for (const ParameterSpec& spec : table) {
+    weights.get(spec.name, shape_on_disk(spec));
+    used.insert(spec.name);
+  }
+  for (const auto& [name, tensor] : weights.tensors())
+    if (!used.contains(name) && !may_be_ignored(name, config))
+      bad_input("[model] the weights hold a tensor that the config has no place for: {}", name);
 }
 
 void load_parameters(const SafetensorsReader& weights, const ModelConfig& config, ParameterStore& store) {
+  check_tensors(weights, config, store.table());
   for (const ParameterSpec& spec : store.table()) {
-    const StoredTensor& tensor = weights.get(spec.name, shape_on_disk(spec));
     std::vector<float> values(static_cast<size_t>(spec.size()));
-    to_f32(tensor, values);
+    to_f32(weights.get(spec.name, shape_on_disk(spec)), values);
     store.upload(spec, values);
   }
-  for (const auto& [name, tensor] : weights.tensors())
-    if (!store.has(name) && !may_be_ignored(name, config))
-      bad_input("[model] the weights hold a tensor that the config has no place for: {}", name);
+}
+
+void load_parameters(const WeightFile& weights, const ModelConfig& config, ParameterStore& store) {
+  weights.check(config);
+  read_parameters(weights, config, store);
+}
+
+void read_parameters(const WeightFile& weights, const ModelConfig& config, ParameterStore& store) {
+  for (const ParameterSpec& spec : store.table()) {
+    std::vector<float> values(static_cast<size_t>(spec.size()));
+    weights.read(config, spec, values);
+    store.upload(spec, values);
+  }
 }
 
 void write_parameters(const fs::path& file, const ParameterStore& store) {
