@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "formats/gguf.h"
 #include "formats/json.h"
+#include "formats/quant_blocks.h"
 #include "model/config_json.h"
 #include "model/gguf_config.h"
 
@@ -86,12 +87,19 @@ void read_parameters(const WeightFile& weights, const ModelConfig& config, Param
   }
 }
 
-void write_parameters(const fs::path& file, const ParameterStore& store) {
-  std::vector<std::vector<float>> values;
+void write_parameters(const fs::path& file, const ParameterStore& store, DType type) {
+  const GgmlType as = type == DType::f16 ? GgmlType::f16 : type == DType::bf16 ? GgmlType::bf16 : GgmlType::f32;
+  std::vector<std::vector<std::byte>> bytes;
   std::vector<TensorToWrite> tensors;
   for (const ParameterSpec& spec : store.table()) {
-    values.push_back(store.download(spec));
-    tensors.push_back({spec.name, DType::f32, shape_on_disk(spec), std::as_bytes(std::span(values.back()))});
+    const std::vector<float> values = store.download(spec);
+    const auto raw = std::as_bytes(std::span(values));  // f32 as it is, even where a run went wrong and left a NaN
+    bytes.emplace_back(raw.begin(), raw.end());
+    if (type != DType::f32) {
+      bytes.back().resize(values.size() * size_of(type));
+      quantize(as, values, bytes.back());
+    }
+    tensors.push_back({spec.name, type, shape_on_disk(spec), bytes.back()});
   }
   write_safetensors(file, tensors);
 }
@@ -102,20 +110,25 @@ void save_tokenizer(const fs::path& folder, const Tokenizer& tokenizer) {
                  {"add_prefix_space", false},
                  {"clean_up_tokenization_spaces", false},
                  {"model_max_length", 1000000000}};
+  if (tokenizer.bos() >= 0) config["bos_token"] = std::string(tokenizer.token_bytes(tokenizer.bos()));
   if (tokenizer.eos() >= 0) config["eos_token"] = std::string(tokenizer.token_bytes(tokenizer.eos()));
   write_file(folder / "tokenizer_config.json", config.dump(2) + "\n");
 }
 
 void save_model(const fs::path& folder, const ModelConfig& config, const ParameterStore& store,
-                const std::optional<Tokenizer>& tokenizer) {
+                const std::optional<Tokenizer>& tokenizer, DType type,
+                const std::optional<std::string>& chat_template) {
+  constexpr std::string_view names[] = {"float32", "float16", "bfloat16"};
   make_folder(folder);
-  write_parameters(folder / "model.safetensors", store);
+  write_parameters(folder / "model.safetensors", store, type);
   if (tokenizer) save_tokenizer(folder, *tokenizer);
+  if (chat_template) write_file(folder / "chat_template.jinja", *chat_template);
   Json generation = {{"_from_model_config", true}};
   if (config.eos >= 0) generation["eos_token_id"] = config.eos;
   if (config.bos >= 0) generation["bos_token_id"] = config.bos;
   write_file(folder / "generation_config.json", generation.dump(2) + "\n");
-  write_file(folder / "config.json", config_to_json(config).dump(2) + "\n");
+  const std::string_view dtype = names[type == DType::f16 ? 1 : type == DType::bf16 ? 2 : 0];
+  write_file(folder / "config.json", config_to_json(config, dtype).dump(2) + "\n");
 }
 
 }  // namespace mfa

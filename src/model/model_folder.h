@@ -38,13 +38,14 @@ void load_parameters(const WeightFile& weights, const ModelConfig& config, Param
 // The same for a store that holds only a part of the model, from weights that have been checked.
 void read_parameters(const WeightFile& weights, const ModelConfig& config, ParameterStore& store);
 
-// Writes parameters by name, as f32.
-void write_parameters(const std::filesystem::path& file, const ParameterStore& store);
+// Writes parameters by name, as f32, f16 or bf16.
+void write_parameters(const std::filesystem::path& file, const ParameterStore& store, DType type = DType::f32);
 
-// config.json, generation_config.json, model.safetensors (f32), tokenizer.json, tokenizer_config.json; each atomically,
-// weights before the config, so that a folder with a config is whole.
+// config.json, generation_config.json, model.safetensors, tokenizer.json, tokenizer_config.json, chat_template.jinja;
+// each atomically, weights before the config, so that a folder with a config is whole.
 void save_model(const std::filesystem::path& folder, const ModelConfig& config, const ParameterStore& store,
-                const std::optional<Tokenizer>& tokenizer);
+                const std::optional<Tokenizer>& tokenizer, DType type = DType::f32,
+                const std::optional<std::string>& chat_template = {});
 void save_tokenizer(const std::filesystem::path& folder, const Tokenizer& tokenizer);
 
 }  // namespace mfa
