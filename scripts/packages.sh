@@ -11,6 +11,7 @@ nlohmann-json3-dev:/usr/include/nlohmann/json.hpp:JSON
 libcli11-dev:/usr/include/CLI/CLI.hpp:the command line
 libfmt-dev:/usr/include/fmt/format.h:text formatting
 libpcre2-dev:/usr/include/pcre2.h:patterns of tokenizers
+libutf8proc-dev:/usr/include/utf8proc.h:Unicode normal forms for tokenizers
 zlib1g-dev:/usr/include/zlib.h:reading .gz
 libzstd-dev:/usr/include/zstd.h:reading .zst
 libxxhash-dev:/usr/include/xxhash.h:checksums

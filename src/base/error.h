@@ -5,13 +5,18 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace mfa {
+
+// `message` with control characters written as \x0a, cut where it is long: a file's own words may stand in it.
+std::string one_line(std::string_view message);
 
 // Base of every error that the command line turns into one line and an exit status.
 class Error : public std::runtime_error {
  public:
-  Error(int exit_status, const std::string& message) : std::runtime_error(message), exit_status_(exit_status) {}
+  Error(int exit_status, const std::string& message)
+      : std::runtime_error(one_line(message)), exit_status_(exit_status) {}
   int exit_status() const { return exit_status_; }
 
  private:

@@ -46,7 +46,7 @@ class GenerateCommand : public Command {
   void run() override {
     const std::unique_ptr<Device> device = open_device(inference_.session.precision == "bf16" ? "bf16" : "f32");
     const ModelConfig config = load_config(inference_.model);
-    const bool has_tokenizer = path_exists(folder_of(inference_.model) / "tokenizer.json");
+    const bool has_tokenizer = mfa::has_tokenizer(inference_.model);
     if (!has_tokenizer && ids_.empty()) bad_input("[generate] {} has no tokenizer.json; give --ids", inference_.model);
     const Tokenizer tokenizer = has_tokenizer ? load_tokenizer(inference_.model) : Tokenizer::plain_bytes();
     const std::vector<int32_t> prompt = prompt_ids(tokenizer, config);

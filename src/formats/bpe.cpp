@@ -1,11 +1,13 @@
 #include "formats/bpe.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <memory>
 #include <queue>
 
 #include "base/file.h"
+#include "formats/utf8.h"
 
 namespace mfa {
 namespace {
@@ -45,13 +47,17 @@ uint64_t next_identity() {
 
 }  // namespace
 
-Bpe::Bpe(const std::array<int32_t, 256>& byte_ids, std::span<const Merge> merges,
-         std::unordered_map<std::string, int32_t> whole)
-    : byte_ids_(byte_ids),
+Bpe::Bpe(BpeSymbols symbols, std::span<const Merge> merges, std::unordered_map<std::string, int32_t> whole,
+         std::span<const int32_t> ranks)
+    : symbols_(std::move(symbols)),
       table_(std::bit_ceil(merges.size() * 2 + 2), Entry{kNoPair, 0, 0}),
       whole_(std::move(whole)),
       identity_(next_identity()) {
-  for (size_t rank = 0; rank < merges.size(); ++rank) insert(merges[rank], static_cast<int32_t>(rank));
+  for (size_t i = 0; i < merges.size(); ++i) insert(merges[i], ranks.empty() ? static_cast<int32_t>(i) : ranks[i]);
+  ascii_.fill(-1);
+  for (const auto& [character, id] : symbols_.of_character) {
+    if (character < ascii_.size()) ascii_[character] = id;
+  }
 }
 
 void Bpe::insert(const Merge& merge, int32_t rank) {
@@ -90,16 +96,57 @@ void Bpe::encode_word(std::string_view word, std::vector<int32_t>& ids) const {
   std::memcpy(slot.ids, ids.data() + before, count * sizeof(int32_t));
 }
 
-// Symbols of a long word: a linked list over its bytes, and a heap of the merges that apply.
+// Calls add(id) at most once a byte.
+template <class Add>
+void Bpe::start(std::string_view word, const Add& add) const {
+  bool unknown_before = false;
+  const auto unknown = [&] {
+    if (symbols_.unknown >= 0 && !(unknown_before && symbols_.fuse_unknown)) add(symbols_.unknown);
+    unknown_before = true;
+  };
+  if (!symbols_.characters) {
+    for (const char byte : word) {
+      const int32_t id = symbols_.bytes[static_cast<uint8_t>(byte)];
+      id >= 0 ? add(id) : unknown();
+      unknown_before &= id < 0;
+    }
+    return;
+  }
+  while (!word.empty()) {
+    const auto first = static_cast<uint8_t>(word[0]);
+    const size_t length = first < 0x80 ? 1 : utf8_length(word.substr(0, 4));
+    std::string_view rest = word, bytes = word.substr(0, std::max<size_t>(length, 1));
+    int32_t id = -1;
+    if (first < 0x80) {
+      id = ascii_[first];
+    } else if (length > 0) {
+      const auto found = symbols_.of_character.find(take_character(rest));
+      if (found != symbols_.of_character.end()) id = found->second;
+    }
+    word.remove_prefix(bytes.size());
+    if (id >= 0) {
+      add(id);
+      unknown_before = false;
+    } else if (symbols_.bytes[first] >= 0) {
+      for (const char byte : bytes) add(symbols_.bytes[static_cast<uint8_t>(byte)]);
+      unknown_before = false;
+    } else {
+      unknown();
+    }
+  }
+}
+
+// Symbols of a long word: a linked list over them, and a heap of the merges that apply.
 class Bpe::LongWord {
  public:
-  LongWord(const Bpe& bpe, std::string_view word) : bpe_(bpe), symbols_(word.size()) {
-    const int64_t n = static_cast<int64_t>(word.size());
-    for (int64_t i = 0; i < n; ++i) {
-      symbols_[static_cast<size_t>(i)] = {bpe.byte_ids_[static_cast<uint8_t>(word[static_cast<size_t>(i)])], i - 1,
-                                          i + 1 < n ? i + 1 : -1};
-    }
-    for (int64_t i = 0; i + 1 < n; ++i) push(i);
+  LongWord(const Bpe& bpe, std::string_view word) : bpe_(bpe) {
+    symbols_.reserve(word.size());
+    bpe.start(word, [&](int32_t id) {
+      const auto i = static_cast<int64_t>(symbols_.size());
+      symbols_.push_back({id, i - 1, i + 1});
+    });
+    if (!symbols_.empty()) symbols_.back().next = -1;
+    for (size_t i = 0; i + 1 < symbols_.size(); ++i) push(static_cast<int64_t>(i));
   }
 
   void merge() {
@@ -162,17 +209,20 @@ void Bpe::merge_word(std::string_view word, std::vector<int32_t>& ids) const {
   if (!whole_.empty()) {
     if (const auto found = whole_.find(std::string(word)); found != whole_.end()) return ids.push_back(found->second);
   }
-  if (word.size() <= kShortWord) return merge_short(word, ids);
+  if (word.size() <= kShortWord) {
+    std::array<int32_t, kShortWord> symbols;
+    size_t n = 0;
+    start(word, [&](int32_t id) { symbols[n++] = id; });
+    return merge_short(std::span(symbols).first(n), ids);
+  }
   LongWord symbols(*this, word);
   symbols.merge();
   symbols.append_to(ids);
 }
 
-void Bpe::merge_short(std::string_view word, std::vector<int32_t>& ids) const {
-  std::array<int32_t, kShortWord> symbols;
+void Bpe::merge_short(std::span<int32_t> symbols, std::vector<int32_t>& ids) const {
   std::array<const Entry*, kShortWord> merges;  // of symbols i and i + 1
-  size_t n = word.size();
-  for (size_t i = 0; i < n; ++i) symbols[i] = byte_ids_[static_cast<uint8_t>(word[i])];
+  size_t n = symbols.size();
   for (size_t i = 0; i + 1 < n; ++i) merges[i] = find(symbols[i], symbols[i + 1]);
   while (true) {
     size_t best = n;

@@ -3,7 +3,6 @@
 
 #include "base/error.h"
 #include "formats/tokenizer.h"
-#include "formats/tokenizer_json.h"
 
 namespace mfa {
 namespace {
@@ -15,7 +14,7 @@ constexpr int64_t kMaxVocab = int64_t{1} << 20;  // what reading accepts
 constexpr size_t kMaxWord = 256;
 
 const PreTokenizer& gpt2_pre_tokenizer() {
-  static const PreTokenizer pre_tokenizer({Regex(kGpt2Pattern, "GPT-2's pattern")});
+  static const PreTokenizer pre_tokenizer(std::vector{Regex(kGpt2Pattern, "GPT-2's pattern")});
   return pre_tokenizer;
 }
 
@@ -157,8 +156,8 @@ Tokenizer BpeTrainer::train(int64_t vocab_size) const {
   }
   MergeLearner learner(words_);
   learner.learn(static_cast<size_t>(vocab_size) - 1);
-  return Tokenizer::from_json(write_tokenizer_json(learner.tokens(), learner.merges(), "<|endoftext|>", true),
-                              "trained tokenizer");
+  return Tokenizer::from_description(describe_byte_level(learner.tokens(), learner.merges(), "<|endoftext|>", true),
+                                     "trained tokenizer");
 }
 
 }  // namespace mfa

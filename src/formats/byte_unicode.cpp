@@ -29,20 +29,6 @@ constexpr Names make_names() {
 
 constexpr Names kNames = make_names();
 
-// Bytes of the character at the start of `s`, 0 if there is none. Table 3-7 of the Unicode standard.
-size_t utf8_length(std::string_view s) {
-  const auto at = [&](size_t i) { return i < s.size() ? static_cast<uint8_t>(s[i]) : uint8_t{0}; };
-  const auto continues = [&](size_t i) { return (at(i) & 0xc0) == 0x80; };
-  const uint8_t a = at(0), b = at(1);
-  if (a < 0x80) return 1;
-  if (a < 0xc2 || a > 0xf4 || !continues(1)) return 0;
-  if (a < 0xe0) return 2;
-  if (!continues(2) || (a == 0xe0 && b < 0xa0) || (a == 0xed && b > 0x9f)) return 0;
-  if (a < 0xf0) return 3;
-  if (!continues(3) || (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f)) return 0;
-  return 4;
-}
-
 }  // namespace
 
 void append_byte_name(uint8_t byte, std::string& text) {
@@ -73,23 +59,6 @@ std::optional<std::string> from_byte_names(std::string_view text) {
     i += length;
   }
   return bytes;
-}
-
-size_t valid_utf8_prefix(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    uint64_t eight;  // most text is ASCII, eight bytes at a time
-    while (i + sizeof(eight) <= text.size()) {
-      std::memcpy(&eight, text.data() + i, sizeof(eight));
-      if ((eight & 0x8080808080808080u) != 0) break;
-      i += sizeof(eight);
-    }
-    if (i == text.size()) break;
-    const size_t length = utf8_length(text.substr(i, 4));
-    if (length == 0) break;
-    i += length;
-  }
-  return i;
 }
 
 }  // namespace mfa

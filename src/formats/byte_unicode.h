@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "formats/utf8.h"
+
 namespace mfa {
 
 // Printable Latin-1 bytes stand for themselves; the other 68 are written as U+0100…U+0143 (the space as Ġ).
@@ -15,8 +17,5 @@ std::string to_byte_names(std::string_view bytes);
 
 // The bytes behind a vocabulary entry, or nothing where a character names no byte (such as ｜).
 std::optional<std::string> from_byte_names(std::string_view text);
-
-// Length of the longest prefix that is valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
-size_t valid_utf8_prefix(std::string_view text);
 
 }  // namespace mfa

@@ -71,6 +71,9 @@ std::shared_ptr<const void> compile(std::string_view written, std::string_view w
   if (code == nullptr) bad_input("[{}] regex {}: {}", where, written, message_of(status));
   std::shared_ptr<const void> owner(
       code, [](const void* p) { pcre2_code_free(const_cast<pcre2_code*>(static_cast<const pcre2_code*>(p))); });
+  uint32_t may_be_empty = 0;
+  pcre2_pattern_info(code, PCRE2_INFO_MATCHEMPTY, &may_be_empty);
+  if (may_be_empty != 0) bad_input("[{}] regex {}: a match of nothing is not supported", where, written);
   if (pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) != 0) warn_once("tokenizer: PCRE2 has no JIT here; encoding is slow");
   return owner;
 }

@@ -17,12 +17,15 @@ class Regex {
     size_t begin, end;
   };
 
-  // BadInput, naming `where`, for a syntax error and for constructs that mean something else in Oniguruma.
+  // BadInput, naming `where`, for a syntax error, for constructs that mean something else in Oniguruma, and for
+  // patterns that match the empty text (Oniguruma's callers cut there, which no published pattern asks for).
   Regex(std::string_view pattern, std::string_view where);
 
   // The first non-empty match that begins at or after `from`. `text` must be valid UTF-8. BadInput if the pattern
   // backtracks without end.
   std::optional<Match> find(std::string_view text, size_t from) const;
+
+  const std::string& pattern() const { return pattern_; }
 
  private:
   std::string pattern_;

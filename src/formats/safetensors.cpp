@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "formats/half.h"
 #include "formats/json.h"
 
 namespace mfa {
@@ -121,15 +122,6 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& index
     shards[name].push_back(tensor);
   }
   return shards;
-}
-
-float f16_to_float(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1fu, mantissa = bits & 0x3ffu;
-  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));  // infinity, NaN
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
-  const float subnormal = static_cast<float>(mantissa) * 0x1p-24f;  // exact: 10 bits
-  return sign ? -subnormal : subnormal;
 }
 
 // memcpy, because nothing promises that a tensor begins at a multiple of its number's size.

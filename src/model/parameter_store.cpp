@@ -5,7 +5,11 @@
 namespace mfa {
 
 ParameterStore::ParameterStore(Device& device, const ModelConfig& config)
-    : device_(&device), table_(parameter_table(config)) {
+    : ParameterStore(device, parameter_table(config)) {}
+
+ParameterStore::ParameterStore(Device& device, std::vector<ParameterSpec> table)
+    : device_(&device), table_(std::move(table)) {
+  assert(!table_.empty());
   for (size_t i = 0; i < table_.size(); ++i) index_[table_[i].name] = i;
   size_ = table_.back().offset + table_.back().size();
   memory_ = DeviceMemory(device, static_cast<size_t>(size_) * size_of(device.real()));

@@ -15,6 +15,8 @@ class ParameterStore {
  public:
   // Zeros. Numbers have the device's real type.
   ParameterStore(Device& device, const ModelConfig& config);
+  // The same for any table, whose offsets leave no gaps: part of a model, or what stands beside it.
+  ParameterStore(Device& device, std::vector<ParameterSpec> table);
 
   const std::vector<ParameterSpec>& table() const { return table_; }
   int64_t size() const { return size_; }

@@ -206,7 +206,10 @@ AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& s, 
   if (s.phase == BenchPhase::decode) {
     row.seconds = DecodeBench(device, s).seconds(seconds);
     row.flops = 4 * heads * T * C;
-    const KvPoolSpec spec{.kv_heads = s.kv_heads, .key_dim = s.head_dim, .value_dim = s.head_dim, .value_in_key = s.key_reuse,
+    const KvPoolSpec spec{.kv_heads = s.kv_heads,
+                          .key_dim = s.head_dim,
+                          .value_dim = s.head_dim,
+                          .value_in_key = s.key_reuse,
                           .type = s.kv_type};
     row.bytes = T * static_cast<double>(spec.bytes_per_token());
     row.tokens = 1;

@@ -15,27 +15,44 @@ struct Engine::Piece {
 };
 
 Engine::Engine(Device& device, const ModelConfig& config, const ParameterStore& weights, const EngineOptions& options)
+    : Engine(device, config, *std::make_unique<WholeStore>(weights), options) {}
+
+Engine::Engine(Device& device, const ModelConfig& config, ParameterSource& source, const EngineOptions& options)
     : device_(device),
       config_(config),
       positions_(options.positions > 0 ? options.positions : config.context),
       rows_(options.rows),
       rotary_(device, positions_),
-      vectors_(device, weights) {
-  const Tensor table = weights["model.embed_tokens.weight"];
-  embedding_memory_ = DeviceMemory(device, static_cast<size_t>(table.size()) * size_of(device.real()));
-  embedding_ = {embedding_memory_.data(), device.real(), table.rows, table.cols, table.cols};
-  device.convert(embedding_, table);
-  classifier_ = device.pack_weight(config.tied ? table : weights["lm_head.weight"], options.weights);
-  for (int64_t i = 0; i < config_.n_layers(); ++i)
-    layers_.emplace_back(device, config_, i, weights, vectors_, rotary_.get(config_.layers[i].attention),
-                         options.weights);
-  weight_bytes_ = classifier_->bytes();
-  for (const InferenceLayer& layer : layers_) weight_bytes_ += layer.weight_bytes();
+      vectors_(device, source.part([](const ParameterSpec& spec) { return spec.vector; })) {
+  pack(source, options.weights);
   Arena planned;
   plan(planned);
   memory_ = DeviceMemory(device, planned.bytes() + 64);
   Arena arena(memory_.data(), planned.bytes());
   plan(arena);
+}
+
+void Engine::pack(ParameterSource& source, DType storage) {
+  const std::string embedding = "model.embed_tokens.weight", classifier = "lm_head.weight";
+  {
+    const ParameterStore& weights = source.part([&](const ParameterSpec& spec) { return spec.name == embedding; });
+    const Tensor table = weights[embedding];
+    embedding_memory_ = DeviceMemory(device_, static_cast<size_t>(table.size()) * size_of(device_.real()));
+    embedding_ = {embedding_memory_.data(), device_.real(), table.rows, table.cols, table.cols};
+    device_.convert(embedding_, table);
+    if (config_.tied) classifier_ = device_.pack_weight(table, storage);
+  }
+  if (!config_.tied)
+    classifier_ = device_.pack_weight(
+        source.part([&](const ParameterSpec& spec) { return spec.name == classifier; })[classifier], storage);
+  weight_bytes_ = classifier_->bytes();
+  for (int64_t i = 0; i < config_.n_layers(); ++i) {
+    const int64_t owner = config_.cache_layer(i);
+    const ParameterStore& weights =
+        source.part([&](const ParameterSpec& spec) { return spec.layer == i || spec.layer == owner; });
+    layers_.emplace_back(device_, config_, i, weights, vectors_, rotary_.get(config_.layers[i].attention), storage);
+    weight_bytes_ += layers_.back().weight_bytes();
+  }
 }
 
 void Engine::plan(Arena& arena) {

@@ -11,6 +11,7 @@
 #include "model/rotary.h"
 #include "runtime/inference_layer.h"
 #include "runtime/kv_cache.h"
+#include "runtime/parameter_source.h"
 
 namespace mfa {
 
@@ -36,6 +37,7 @@ class Engine {
   // Copies what it needs from `weights` (which may be freed then). MFA-KR's value map is folded into o_proj here, and
   // MLA's expansion is split by head, so that decode works on the cached latent.
   Engine(Device& device, const ModelConfig& config, const ParameterStore& weights, const EngineOptions& options);
+  Engine(Device& device, const ModelConfig& config, ParameterSource& source, const EngineOptions& options);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
@@ -49,6 +51,7 @@ class Engine {
 
  private:
   struct Piece;  // a run of rows of the current block that belongs to one item
+  void pack(ParameterSource& source, DType storage);
   void plan(Arena& arena);
   void run_block(KvCache& cache, std::span<const Piece> pieces, int64_t rows);
   void finish(const Piece& piece);

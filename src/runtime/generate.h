@@ -19,8 +19,8 @@ struct GenerateResult {
 
 struct GenerateOptions {
   int64_t new_tokens = 128;
-  int64_t vocab = 0;                    // only ids below it are chosen; 0: all
-  int32_t eos = -1;  // stops after it; −1: never
+  int64_t vocab = 0;  // only ids below it are chosen; 0: all
+  int32_t eos = -1;   // stops after it; −1: never
   bool keep_prompt_logits = false;
   std::function<bool(int32_t)> on_token;  // called with each new token; false stops
 };

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "model/model_folder.h"
+#include "runtime/parameter_source.h"
 
 namespace mfa {
 
@@ -13,18 +14,28 @@ DType parse_kv(const std::string& name, DType weights) {
   bad_input("[kv] unknown KV type, got {}, expected auto, f32, bf16 or int8", name);
 }
 
+namespace {
+
+// safetensors and GGUF differ in the case of their types' names.
+bool is_f32(const std::string& type) { return type == "f32" || type == "F32"; }
+bool is_bf16(const std::string& type) { return type == "bf16" || type == "BF16"; }
+
+}  // namespace
+
 ModelSession open_model(Device& device, const std::filesystem::path& model, const SessionOptions& options) {
   ModelSession session;
   session.config = load_config(model);
-  const SafetensorsReader reader(weights_of(model));
-  const DType stored = weight_type(reader);
-  session.kv_type = parse_kv(options.kv, stored);
+  const std::unique_ptr<WeightFile> file = open_weights(model);
+  const std::string stored = main_type(*file);
+  const bool stored_f32 = is_f32(stored);
+  session.kv_type = parse_kv(options.kv, stored_f32 ? DType::f32 : DType::bf16);
   const Precision precision =
-      options.precision == "auto" && stored == DType::f32 ? Precision::f32 : parse_precision(options.precision, device);
-  // On a CPU that multiplies in f32, bf16 weights stay bf16 in memory: half the bytes to read, the same numbers.
-  session.weight_type = stored != DType::f32 || precision == Precision::bf16 ? DType::bf16 : DType::f32;
-  ParameterStore weights(device, session.config);
-  load_parameters(reader, session.config, weights);
+      options.precision == "auto" && stored_f32 ? Precision::f32 : parse_precision(options.precision, device);
+  // On a CPU that multiplies in f32, bf16 weights stay bf16 in memory: half the bytes to read, the same numbers. Of f16
+  // and quantized weights bf16 keeps 8 bits, which is what they are made of; --precision f32 keeps all of them.
+  const bool as_stored = options.precision == "auto" || is_bf16(stored);
+  session.weight_type = precision == Precision::bf16 || (as_stored && !stored_f32) ? DType::bf16 : DType::f32;
+  StreamedWeights weights(device, session.config, *file);
   session.engine = std::make_unique<Engine>(
       device, session.config, weights, EngineOptions{.weights = session.weight_type, .positions = options.positions});
   return session;

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <fstream>
 #include <thread>
 
@@ -94,12 +95,6 @@ TEST(Tokenizer, ReadsDeepSeekV3) {
   expect_round_trip(tokenizer, text());
 }
 
-TEST(Tokenizer, RefusesQwen3sNormalizerByName) {
-  const fs::path file = fs::path(MFA_SHARED) / "data/tokenizers/qwen3/tokenizer.json";
-  if (!fs::exists(file)) GTEST_SKIP() << file << " is not here";
-  expect_bad_input([&] { Tokenizer::load(file); }, "normalizer NFC is not supported");
-}
-
 TEST(Tokenizer, FingerprintTellsTokenizersApart) {
   const Tokenizer tokenizer = open("tokenizer.json");
   EXPECT_EQ(tokenizer.fingerprint(), Tokenizer::from_json(tokenizer.to_json(), "again").fingerprint());
@@ -169,32 +164,48 @@ TEST(Tokenizer, RefusesByName) {
   const auto refused = [](const std::string& path, const char* value, const std::string& part) {
     expect_bad_input([&] { patched(path, Json::parse(value)); }, "[t.json] " + part);
   };
-  refused("/normalizer", R"({"type":"NFC"})", "normalizer NFC");
-  refused("/normalizer", R"({"type":"Sequence","normalizers":[{"type":"Lowercase"}]})", "normalizer Sequence");
+  refused("/normalizer", R"({"type":"BertNormalizer"})", "normalizer BertNormalizer is not supported");
+  refused("/normalizer", R"({"type":"Sequence","normalizers":[{"type":"Nmt"}]})", "normalizer Nmt");
+  refused("/normalizer", R"({"type":"Precompiled","precompiled_charsmap":""})", "normalizer Precompiled");
+  refused("/normalizer", R"({"type":"Replace","pattern":{"String":""},"content":"a"})",
+          "normalizer Replace of the empty");
+  refused("/normalizer", R"({"type":"Replace","pattern":{"Regex":"a*"},"content":"a"})",
+          "regex a*: a match of nothing");
   refused("/normalizer", R"("NFC")", "normalizer, got string");
-  refused("/decoder", R"({"type":"Metaspace"})", "decoder Metaspace");
+  refused("/decoder", R"({"type":"WordPiece"})", "decoder WordPiece");
+  refused("/decoder", R"({"type":"Metaspace"})", "ByteLevel in one of pre_tokenizer and decoder");
+  refused("/decoder", R"({"type":"Strip","content":" ","start":1,"stop":0})", "decoder Strip is not supported here");
+  refused("/decoder", R"({"type":"Sequence","decoders":[{"type":"Fuse"},
+          {"type":"Strip","content":" ","start":0,"stop":1}]})",
+          "decoder Strip of other than spaces at the start");
   refused("/decoder", "null", "decoder none");
-  refused("/pre_tokenizer", "null", "pre_tokenizer none");
+  refused("/post_processor", R"({"type":"Roman"})", "post_processor Roman");
+  refused("/post_processor", R"({"type":"TemplateProcessing","single":[],"special_tokens":{}})",
+          "post_processor without");
+  refused("/post_processor", R"({"type":"BertProcessing","cls":["a",7000],"sep":["b",1]})", "token 7000 around a text");
+  refused("/pre_tokenizer", "null", "ByteLevel in one of");
   refused("/pre_tokenizer", R"({"type":"Whitespace"})", "pre_tokenizer Whitespace");
-  refused("/pre_tokenizer", R"({"type":"Sequence","pretokenizers":[]})", "pre_tokenizer without ByteLevel");
-  refused("/pre_tokenizer/add_prefix_space", "true", "pre_tokenizer ByteLevel with add_prefix_space");
-  refused("/pre_tokenizer", R"({"type":"Split","behavior":"Removed","pattern":{"Regex":"a"}})",
-          "pre_tokenizer Split with behavior Removed");
+  refused("/pre_tokenizer", R"({"type":"Sequence","pretokenizers":[{"type":"ByteLevel","add_prefix_space":false},
+          {"type":"Metaspace"}]})",
+          "pre_tokenizer Metaspace after ByteLevel");
+  refused("/pre_tokenizer", R"({"type":"Metaspace","prepend_scheme":"often"})",
+          "pre_tokenizer Metaspace with prepend_scheme often");
+  refused("/pre_tokenizer", R"({"type":"Split","behavior":"Odd","pattern":{"Regex":"a"}})",
+          "pre_tokenizer Split with behavior Odd");
   refused("/pre_tokenizer", R"({"type":"Split","behavior":"Isolated","invert":true,"pattern":{"Regex":"a"}})",
-          "pre_tokenizer Split with invert");
+          "ByteLevel in one of");
   refused("/pre_tokenizer", R"({"type":"Split","behavior":"Isolated","pattern":{"Regex":"a("}})", "regex a(");
   refused("/model/type", R"("Unigram")", "model Unigram");
   refused("/model/dropout", "0.1", "dropout");
-  refused("/model/byte_fallback", "true", "byte_fallback");
   refused("/model/end_of_word_suffix", R"("</w>")", "end_of_word_suffix");
-  refused("/model/vocab", "{}", "vocabulary without the byte 0x00");
+  refused("/model/unk_token", R"("xyzzy")", "unk_token, got xyzzy, which the vocabulary lacks");
+  refused("/model/vocab", "{}", "merges make");
   refused("/model/vocab/xyzzy", "5", "id 5 is given to two tokens");
   refused("/model/vocab/xyzzy", "-1", "id of xyzzy, got -1");
   refused("/model/vocab/xyzzy", "4294967296", "id of xyzzy, got 4294967296");
   refused("/model/merges/0", R"("q")", "merge, got \"q\", expected two tokens");
   refused("/model/merges/0", R"(["q"])", "merge, got [\"q\"]");
   refused("/model/merges/0", R"("q xyzzy")", "merges make xyzzy, which the vocabulary lacks");
-  refused("/added_tokens/0/lstrip", "true", "added token <|endoftext|> with lstrip");
   refused("/added_tokens/0/content", R"("")", "added token 699 is empty");
   refused("/added_tokens/0/id", "3", "id 3 is given to two tokens");
   refused("/added_tokens/0/content", R"("a")", "id of added token a, got 699, expected the vocabulary's 97");
@@ -226,7 +237,12 @@ TEST(Tokenizer, SurvivesDamage) {
   const auto read = [&](const std::string& json) {
     try {
       const Tokenizer tokenizer = Tokenizer::from_json(json, "damaged");
-      EXPECT_EQ(tokenizer.decode(tokenizer.encode(sample)), sample);
+      const std::array<int32_t, 256> bytes = ids_of_bytes(tokenizer.description());
+      const bool all_bytes = std::ranges::find(bytes, -1) == bytes.end();
+      const std::string again = tokenizer.decode(tokenizer.encode(sample));
+      if (all_bytes) {
+        EXPECT_EQ(again, sample);
+      }
       ++opened;
     } catch (const BadInput&) {
       ++refused;
