@@ -111,6 +111,7 @@ TEST(ChatTemplate, NoTemplateRunsAway) {
       "endfor %}{% for a in x %}{{ x|join }}{% endfor %}",
       "{{ '%999999999d' % 1 }}",
       "{{ '{:999999999}'.format(1) }}",
+      "{% for x in range(99999) %}{{ '{:0999999,}'.format(1) }}{% endfor %}",
       "{{ 'x'.center(9999999999) }}",
       "{{ ('a' * 9999999).replace('a', 'b' * 9999) }}",
       "{{ ('a' * 9999999).rfind('b' + 'a' * 5000000) }}",
