@@ -67,6 +67,7 @@ class Printf {
     ++at_;
     const int64_t number = need_integer(next_argument(), "* in a format");
     if (number > max || number < -max) fault("a width or precision of more than {} is not allowed", max);
+    charge_scan(static_cast<uint64_t>(std::abs(number)));
     return number;
   }
 

@@ -8,7 +8,7 @@
 
 namespace mfa::jinja {
 
-constexpr int64_t kMaxWidth = 1 << 20, kMaxPrecision = 1000;
+constexpr int64_t kMaxWidth = 1 << 16, kMaxPrecision = 1000;
 
 struct Field {
   std::string fill = " ";

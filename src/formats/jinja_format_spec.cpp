@@ -81,12 +81,14 @@ bool is_align(char c) { return c == '<' || c == '>' || c == '^' || c == '='; }
 Field parse_spec(std::string_view spec) {
   Field field;
   size_t at = 0;
+  bool fill_given = false;
   if (!spec.empty()) {
     size_t next = 0;
     next_code_point(spec, next);
     if (next < spec.size() && is_align(spec[next])) {
       field.fill = std::string(spec.substr(0, next));
       field.align = spec[next];
+      fill_given = true;
       at = next + 1;
     } else if (is_align(spec[0])) {
       field.align = spec[0];
@@ -98,12 +100,10 @@ Field parse_spec(std::string_view spec) {
   };
   if (const char sign = accept("+- ")) field.sign = sign;
   field.alternate = accept("#") != 0;
-  if (accept("0") != 0) {
-    field.zero = true;
-    if (field.align == 0) {
-      field.fill = "0";
-      field.align = '=';
-    }
+  if (!fill_given && accept("0") != 0) {
+    field.zero = field.align == 0;
+    field.fill = "0";
+    if (field.zero) field.align = '=';
   }
   field.width = read_number(spec, at, kMaxWidth);
   field.grouping = accept(",_");
@@ -113,6 +113,7 @@ Field parse_spec(std::string_view spec) {
     if (at == begin) fault("format specifier missing precision");
   }
   field.type = accept("bcdeEfFgGnosxX%");
+  if (field.type == 'n' && field.grouping != 0) fault("cannot specify '{}' with 'n'", field.grouping);
   if (at != spec.size()) fault("invalid format specifier '{}'", spec);
   return field;
 }
@@ -166,6 +167,7 @@ int64_t read_number(std::string_view text, size_t& at, int64_t max) {
     number = number * 10 + (text[at++] - '0');
     if (number > max) fault("a width or precision of more than {} is not allowed", max);
   }
+  charge_scan(static_cast<uint64_t>(number));
   return number;
 }
 
@@ -188,6 +190,9 @@ std::string formatted(const Value& value, std::string_view spec) {
     return format_float(value.as_double(), field);
   }
   if (field.type == 'c') {
+    if (field.grouping != 0 || field.sign != '-' || field.alternate || field.precision >= 0) {
+      fault("sign, grouping, precision and alternate form are not allowed with 'c'");
+    }
     return padded(Value::string(character_of(value.as_integer())), field.width,
                   field.align == '>'   ? 1
                   : field.align == '^' ? 0
