@@ -82,6 +82,7 @@ const GgufPreTokenizer* find_gguf_pre_tokenizer(std::string_view name) {
 const GgufPreTokenizer* find_gguf_pre_tokenizer(const TokenizerDescription& about) {
   const bool nfc = about.normalizer.size() == 1 && std::holds_alternative<NormalForm>(about.normalizer[0]) &&
                    std::get<NormalForm>(about.normalizer[0]) == NormalForm::nfc;
+  if (!about.normalizer.empty() && !nfc) return nullptr;
   const GgufPreTokenizer* best = nullptr;  // NFC or ignore_merges alone have no name of their own: the nearest
   for (const GgufPreTokenizer& one : table()) {
     if (!cuts_as(one, about) || one.ignore_merges != about.ignore_merges) continue;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
 #include "formats/gguf_pre_tokenizers.h"
@@ -42,27 +43,48 @@ void write_spaces(const TokenizerDescription& about, GgufVocabulary& out) {
   out.add_space_prefix = prefix;
 }
 
-// model llama knows scores only: minus the best rank of the merges that make a piece. The merges must be those that
-// scores give: all cuts of a piece, one after the other in the list.
-void write_scores(const TokenizerDescription& about, GgufVocabulary& out) {
-  if (!about.scores.empty()) {
-    out.scores = about.scores;
-    return;
+[[noreturn]] void not_by_score() {
+  bad_input("[{}] the merges do not follow from a score of each piece, which GGUF's model llama wants", kWhere);
+}
+
+// Pieces whose merges stand one after the other in the list get falling scores; those whose merges are mixed share one.
+std::vector<float> scores_by_order(const TokenizerDescription& about) {
+  std::vector<size_t> last(about.pieces.size());
+  for (size_t i = 0; i < about.merges.size(); ++i) last[static_cast<size_t>(about.merges[i].result)] = i;
+  std::vector<float> scores(about.pieces.size(), -static_cast<float>(about.merges.size() + 1));
+  size_t end = 0;  // where the merges of the pieces at hand end
+  float score = 0;
+  for (size_t i = 0; i < about.merges.size(); ++i) {
+    if (i > end) --score;
+    end = std::max(end, last[static_cast<size_t>(about.merges[i].result)]);
+    scores[static_cast<size_t>(about.merges[i].result)] = score;
   }
-  out.scores.assign(about.pieces.size(), -static_cast<float>(about.merges.size() + 1));
-  std::vector<bool> seen(about.pieces.size());
-  int32_t last = -1, rank = -1;
+  return scores;
+}
+
+// What follows from the scores must be the merges there are, in an order that the ranks allow.
+void check_scores(const TokenizerDescription& about, const std::vector<float>& scores) {
+  TokenizerDescription other;
+  other.pieces = about.pieces;
+  other.scores = scores;
+  merges_from_scores(other, kWhere);
+  if (other.merges.size() != about.merges.size()) not_by_score();
+  std::map<std::pair<int32_t, int32_t>, int32_t> ranks;
+  for (size_t i = 0; i < other.merges.size(); ++i)
+    ranks[{other.merges[i].left, other.merges[i].right}] = other.ranks[i];
+  int32_t rank = 0;
   for (const Merge& merge : about.merges) {
-    if (merge.result != last) {
-      if (seen[static_cast<size_t>(merge.result)]) {
-        bad_input("[{}] the merges of {} do not follow from a score, which GGUF's model llama wants", kWhere,
-                  *about.pieces[static_cast<size_t>(merge.result)]);
-      }
-      seen[static_cast<size_t>(merge.result)] = true;
-      out.scores[static_cast<size_t>(merge.result)] = -static_cast<float>(++rank);
-      last = merge.result;
-    }
+    const auto found = ranks.find({merge.left, merge.right});
+    if (found == ranks.end() || found->second < rank) not_by_score();
+    rank = found->second;
   }
+}
+
+void write_scores(const TokenizerDescription& about, GgufVocabulary& out) {
+  out.scores = about.scores;
+  if (!out.scores.empty()) return;
+  out.scores = scores_by_order(about);
+  check_scores(about, out.scores);
 }
 
 void write_merges(const TokenizerDescription& about, GgufVocabulary& out) {

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "formats/json.h"
 #include "formats/llama2c_vocabulary.h"
+#include "formats/newer_characters.h"
 #include "formats/tokenizer_json.h"
 
 namespace mfa {
@@ -107,6 +108,11 @@ PreTokenizer cutter_of(const TokenizerDescription& about) {
   return PreTokenizer(std::move(steps));
 }
 
+bool leaves_text(const PreTokenizerStep& step) {
+  const auto* split = std::get_if<SplitStep>(&step);
+  return std::holds_alternative<MarkStep>(step) || (split != nullptr && !split->on_byte_names);
+}
+
 AddedTokens select(const TokenizerDescription& about, const Normalizer& normalizer, bool normalized, bool control) {
   std::vector<AddedToken> out;
   std::string buffer;
@@ -141,6 +147,7 @@ struct Tokenizer::Impl {
         tokens(decoded_pieces(about)),
         normalizer(about.normalizer),
         cutter(cutter_of(about)),
+        cuts_in_place(std::ranges::all_of(cutter.steps(), leaves_text)),
         bpe(symbols_of(about, where), about.merges, whole_words(about), about.ranks),
         control(about.pieces.size()) {
     for (const bool special : {false, true}) {
@@ -153,8 +160,16 @@ struct Tokenizer::Impl {
   }
 
   void encode_ordinary(std::string_view text, bool first, std::vector<int32_t>& ids) const {
+    std::string buffer;
+    const std::string_view seen = cuts_in_place ? with_older_characters(text, buffer) : text;
+    const bool same = seen.data() == text.data();
     cutter.for_each_piece(
-        text, [&](std::string_view piece) { bpe.encode_word(piece, ids); }, first);
+        seen,
+        [&](std::string_view piece) {
+          if (!same) piece = text.substr(static_cast<size_t>(piece.data() - seen.data()), piece.size());
+          bpe.encode_word(piece, ids);
+        },
+        first);
   }
 
   void encode(std::string_view text, bool special, std::vector<int32_t>& ids) const {
@@ -176,6 +191,7 @@ struct Tokenizer::Impl {
   std::vector<std::optional<std::string>> tokens;  // the bytes of each id
   Normalizer normalizer;
   PreTokenizer cutter;
+  bool cuts_in_place;  // pieces are parts of the text
   Bpe bpe;
   AddedTokens added[2], added_normalized[2];  // with `special` false, true
   std::vector<bool> control;

@@ -67,6 +67,12 @@ Ordered written(const MetaspaceStep& step) {
   return {{"type", "Metaspace"}, {"replacement", step.mark}, {"prepend_scheme", scheme}, {"split", step.split}};
 }
 
+bool is_gpt2_split(const PreTokenizerStep& step) {
+  const auto* split = std::get_if<SplitStep>(&step);
+  return split != nullptr && split->regex.pattern() == kGpt2Pattern && !split->on_byte_names && !split->invert &&
+         split->behavior == SplitBehavior::isolated;
+}
+
 // ByteLevel stands before the first step that sees names of bytes; it can hold the prefix space and GPT-2's pattern.
 Ordered pre_tokenizer(const TokenizerDescription& about) {
   std::vector<Ordered> steps;
@@ -79,8 +85,7 @@ Ordered pre_tokenizer(const TokenizerDescription& about) {
       steps.push_back(byte_level(false, false));
       wants_byte_level = false;
     }
-    if (split != nullptr && last && wants_byte_level && split->regex.pattern() == kGpt2Pattern &&
-        split->behavior == SplitBehavior::isolated && !split->invert) {
+    if (last && wants_byte_level && is_gpt2_split(step)) {
       steps.push_back(byte_level(false, true));
       wants_byte_level = false;
     } else if (split != nullptr) {
@@ -88,7 +93,9 @@ Ordered pre_tokenizer(const TokenizerDescription& about) {
     } else if (const auto* metaspace = std::get_if<MetaspaceStep>(&step)) {
       steps.push_back(written(*metaspace));
     } else if (std::holds_alternative<PrefixSpaceStep>(step)) {
-      steps.push_back(byte_level(true, false));
+      const bool regex = !last && is_gpt2_split(about.pre_tokenizer[i + 1]);
+      steps.push_back(byte_level(true, regex));
+      i += regex ? 1 : 0;
       wants_byte_level = false;
     }
   }

@@ -22,5 +22,11 @@ TEST(Error, CarriesItsExitStatusAndMessage) {
   }
 }
 
+TEST(Error, IsOneShortLine) {
+  EXPECT_EQ(one_line("a\nb\tc\x7f"), "a\\x0ab\\x09c\\x7f");
+  const std::string cut = one_line(std::string(899, 'x') + "é and more");
+  EXPECT_EQ(cut, std::string(899, 'x') + "…");
+}
+
 }  // namespace
 }  // namespace mfa

@@ -80,7 +80,9 @@ inline void expect_survives(const std::string& good, uint64_t seed, size_t heade
       ++refused;
     }
     const double seconds = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
-    if (kMeasured) EXPECT_LT(seconds, 2.0) << "mutation " << i << " of seed " << seed;
+    if (kMeasured) {
+      EXPECT_LT(seconds, 2.0) << "mutation " << i << " of seed " << seed;
+    }
   }
   // Were all refused, or none, the damage would be too plain, or the reader blind.
   EXPECT_GT(opened, 0);
