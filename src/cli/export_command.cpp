@@ -10,6 +10,7 @@
 #include "model/config_json.h"
 #include "model/fold.h"
 #include "model/gguf_export.h"
+#include "model/gguf_tokenizer.h"
 #include "model/model_folder.h"
 
 namespace mfa {
@@ -92,6 +93,12 @@ class ExportCommand : public Command {
 
   void write_gguf(const ModelConfig& config, const ParameterStore& store, bool folded) {
     GgufWriter writer;
+    writer.add_string("general.name", fs::path(source_).stem().string());
+    if (has_tokenizer(source_))
+      add_vocabulary(writer, load_tokenizer(source_).to_gguf(), config.vocab);
+    else
+      add_no_vocabulary(writer);
+    if (const std::optional<std::string> text = load_chat_template(source_)) add_chat_template(writer, *text);
     const GgufExported done = export_gguf(destination_, config, parse_export_type(type_), std::move(writer),
                                           [&](const ParameterSpec& spec, std::span<float> dst) {
                                             const std::vector<float> values = store.download(spec);

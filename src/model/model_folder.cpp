@@ -45,10 +45,12 @@ ModelConfig load_config(const fs::path& model) {
 }
 
 bool has_tokenizer(const fs::path& model) {
-  return !is_gguf_model(model) && path_exists(folder_of(model) / "tokenizer.json");
+  if (is_gguf_model(model)) return GgufFile(model).has("tokenizer.ggml.tokens");
+  return path_exists(folder_of(model) / "tokenizer.json");
 }
 
 Tokenizer load_tokenizer(const fs::path& model) {
+  if (is_gguf_model(model)) return Tokenizer::from_gguf(GgufFile(model));
   const fs::path file = folder_of(model) / "tokenizer.json";
   if (!path_exists(file)) bad_input("[model] {} has no tokenizer.json", folder_of(model).string());
   return Tokenizer::load(file);
@@ -110,6 +112,7 @@ void save_tokenizer(const fs::path& folder, const Tokenizer& tokenizer) {
                  {"add_prefix_space", false},
                  {"clean_up_tokenization_spaces", false},
                  {"model_max_length", 1000000000}};
+  if (!tokenizer.prefix().empty()) config["add_bos_token"] = tokenizer.prefix()[0] == tokenizer.bos();
   if (tokenizer.bos() >= 0) config["bos_token"] = std::string(tokenizer.token_bytes(tokenizer.bos()));
   if (tokenizer.eos() >= 0) config["eos_token"] = std::string(tokenizer.token_bytes(tokenizer.eos()));
   write_file(folder / "tokenizer_config.json", config.dump(2) + "\n");
