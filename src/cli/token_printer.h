@@ -1,0 +1,48 @@
+// Generated tokens to the terminal as they come: never half a UTF-8 character, never a part of a stop string.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/stop_strings.h"
+#include "text_stream.h"
+
+namespace mfa {
+
+class TokenPrinter {
+ public:
+  TokenPrinter(const Tokenizer& tokenizer, std::vector<std::string> stops, bool show)
+      : tokenizer_(tokenizer), stops_(std::move(stops)), show_(show) {}
+
+  // Text that is shown but is no part of text().
+  void echo(const std::string& prompt) {
+    if (show_) out_.text(prompt);
+  }
+  // False when the text has reached a stop string.
+  bool token(int32_t id) {
+    keep(stops_.add(tokenizer_.token_bytes(id)));
+    return !stops_.stopped();
+  }
+  // Prints what was held back, and a line's end.
+  void end() {
+    keep(stops_.end());
+    if (show_) out_.end();
+  }
+  const std::string& text() const { return text_; }  // of the tokens so far, without the stop string
+  bool stopped() const { return stops_.stopped(); }
+
+ private:
+  void keep(const std::string& text) {
+    text_ += text;
+    if (show_) out_.text(text);
+  }
+
+  const Tokenizer& tokenizer_;
+  StopStrings stops_;
+  TextStream out_;
+  std::string text_;
+  bool show_;
+};
+
+}  // namespace mfa
