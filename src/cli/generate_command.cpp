@@ -25,18 +25,6 @@ std::string read_prompt(const std::string& file) {
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
 
-const char* stop_name(const GenerateResult& result, const TokenPrinter& printer) {
-  if (printer.stopped()) return "stop";
-  switch (result.stopped) {
-    case StopReason::end_of_text:
-      return "eos";
-    case StopReason::interrupted:
-      return "interrupt";
-    default:
-      return "length";
-  }
-}
-
 class GenerateCommand : public Command {
  public:
   void add_flags() override {
@@ -124,7 +112,7 @@ class GenerateCommand : public Command {
 
   void report(const GenerateResult& result, const TokenPrinter& printer, int64_t kv_bytes, size_t kv_allocated,
               bool has_tokenizer) {
-    const char* reason = stop_name(result, printer);
+    const char* reason = stop_reason(result, printer);
     note(fmt::format("[generate] prompt {} tokens, {:.1f} tokens/s; {} new tokens, {:.1f} tokens/s ({})",
                      result.prompt_tokens, result.prefill_tokens_per_s, result.ids.size(), result.decode_tokens_per_s,
                      reason));

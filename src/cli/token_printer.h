@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/generate.h"
 #include "runtime/stop_strings.h"
 #include "text_stream.h"
 
@@ -44,5 +45,18 @@ class TokenPrinter {
   std::string text_;
   bool show_;
 };
+
+// Why a text ended, as --json says it.
+inline const char* stop_reason(const GenerateResult& result, const TokenPrinter& printer) {
+  if (printer.stopped()) return "stop";
+  switch (result.stopped) {
+    case StopReason::end_of_text:
+      return "eos";
+    case StopReason::interrupted:
+      return "interrupt";
+    default:
+      return "length";
+  }
+}
 
 }  // namespace mfa

@@ -39,8 +39,9 @@ struct TokenProbability {
   double probability = 0;
 };
 
-// Costs O(vocabulary) a token; only what the filters keep is sorted. Equal logits are ordered by id, so that a seed
-// gives the same tokens on every machine that computes the same logits.
+// Costs O(vocabulary) a token, with top-k little more than one look at each logit; only what the filters keep is
+// sorted. Equal logits are ordered by id, so that a seed gives the same tokens on every machine that computes the same
+// logits.
 class Sampler {
  public:
   // Throws BadInput when an option is out of range.
@@ -59,24 +60,22 @@ class Sampler {
  private:
   struct Candidate {
     int32_t id;
-    double logit, weight, distance;  // distance: from typical
+    float logit;
+    double weight;
   };
+  std::span<const float> adjusted(std::span<const float> logits);
   void collect(std::span<const float> logits);
-  void penalise();
-  void filter();
-  void top_k();
   void typical();
   void top_p();
   void min_p();
   double weigh(double temperature);
-  // Sorts the first candidates by `before` until their weights reach `target` (exceed it if `beyond`); drops the rest.
-  template <class Before>
-  void keep_until(double target, bool beyond, Before before);
   bool greedy() const { return options_.greedy || options_.temperature == 0; }
 
   SamplerOptions options_;
   Random random_;
+  std::vector<float> adjusted_;
   std::vector<Candidate> candidates_;
+  float largest_ = 0;  // logit of the candidates, as weigh() saw them
   std::deque<int32_t> window_;
   std::unordered_map<int32_t, int64_t> seen_;  // how often each token stands in the window
 };
