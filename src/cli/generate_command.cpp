@@ -58,8 +58,8 @@ class GenerateCommand : public Command {
     if (!has_tokenizer && ids_.empty()) bad_input("[generate] {} has no tokenizer.json; give --ids", inference_.model);
     const Tokenizer tokenizer = has_tokenizer ? load_tokenizer(inference_.model) : Tokenizer::plain_bytes();
     const std::vector<int32_t> prompt = prompt_ids(tokenizer, config);
-    const int64_t new_tokens = tokens_to_make(static_cast<int64_t>(prompt.size()), config);
     Sampler sampler = sampling_.make_sampler(tokenizer);
+    const int64_t new_tokens = tokens_to_make(static_cast<int64_t>(prompt.size()), config);
     TokenPrinter printer(tokenizer, sampling_.stops, !globals.json_on_stdout() && has_tokenizer);
 
     inference_.session.positions = static_cast<int64_t>(prompt.size()) + new_tokens;

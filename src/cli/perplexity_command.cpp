@@ -73,10 +73,13 @@ class PerplexityCommand : public Command {
     const std::vector<int32_t> ids = tokenizer.encode(text.text());
     if (!reference_.empty()) check_same_vocabulary(tokenizer, load_tokenizer(reference_), text.text(), ids, reference_);
     options_.score = score_ == "all" ? Score::all : Score::last_half;
-    if (options_.context == 0) options_.context = load_config(inference_.model).context;
+    const int64_t made_for = load_config(inference_.model).context;
+    if (options_.context == 0) options_.context = made_for;
     const std::vector<Window> windows = cut_windows(
         static_cast<int64_t>(ids.size()), {options_.context, options_.stride, options_.windows, options_.score});
     for (const Window& w : windows) inference_.session.positions = std::max(inference_.session.positions, w.count);
+    if (inference_.session.positions > made_for)
+      note(fmt::format("[perplexity] the model was made for {} tokens; longer windows may score poorly", made_for));
     ModelSession session = open_model(*device, inference_.model, inference_.session);
     options_.kv_type = session.kv_type;
     const int64_t bytes = scored_bytes(tokenizer, text.size(), ids, windows);

@@ -28,11 +28,11 @@ struct GenerateResult {
 
 struct GenerateOptions {
   int64_t new_tokens = 128;
-  int64_t vocab = 0;          // only ids below it are chosen; 0: all
-  std::vector<int32_t> ends;  // stops after any of them; empty: never
+  int64_t vocab = 0;               // only ids below it are chosen; 0: all
+  std::vector<int32_t> ends = {};  // stops after any of them; empty: never
   bool keep_prompt_logits = false;
-  std::function<bool(int32_t)> on_token;   // called with each new token; false stops
-  std::function<bool()> interrupted = {};  // asked between tokens and between blocks of the prompt; true stops
+  std::function<bool(int32_t)> on_token = {};  // called with each new token; false stops
+  std::function<bool()> interrupted = {};      // asked between tokens and between blocks of the prompt; true stops
 };
 
 // Continues `sequence`, whose tokens the sampler has accepted already, by `prompt` (at least one token) and new tokens;
