@@ -45,6 +45,7 @@ class GenerateCommand : public Command {
     app->add_option("--context", context_,
                     "Tokens that prompt and text may have in all, if more than the model was made for")
         ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+    app->add_flag("--no-bos", no_bos_, "No BOS before the prompt, even where the tokenizer puts one");
     app->add_flag("--special", special_, "Names of special tokens in the prompt stand for those tokens");
     app->add_flag("--no-echo", no_echo_, "Print the new text only, without the prompt");
     sampling_.add_to(*app);
@@ -55,12 +56,13 @@ class GenerateCommand : public Command {
     const std::unique_ptr<Device> device = open_device(inference_.session.precision == "bf16" ? "bf16" : "f32");
     const ModelConfig config = load_config(inference_.model);
     const bool has_tokenizer = mfa::has_tokenizer(inference_.model);
-    if (!has_tokenizer && ids_.empty()) bad_input("[generate] {} has no tokenizer.json; give --ids", inference_.model);
+    if (!has_tokenizer && ids_.empty()) bad_input("[generate] {} has no tokenizer; give --ids", inference_.model);
     const Tokenizer tokenizer = has_tokenizer ? load_tokenizer(inference_.model) : Tokenizer::plain_bytes();
     const std::vector<int32_t> prompt = prompt_ids(tokenizer, config);
     Sampler sampler = sampling_.make_sampler(tokenizer);
     const int64_t new_tokens = tokens_to_make(static_cast<int64_t>(prompt.size()), config);
-    TokenPrinter printer(tokenizer, sampling_.stops, !globals.json_on_stdout() && has_tokenizer);
+    TokenPrinter printer(tokenizer, sampling_.stops, !globals.json_on_stdout() && has_tokenizer,
+                         !ids_.empty() || !prompt_.empty());
 
     inference_.session.positions = static_cast<int64_t>(prompt.size()) + new_tokens;
     ModelSession session = open_model(*device, inference_.model, inference_.session);
@@ -85,9 +87,11 @@ class GenerateCommand : public Command {
 
  private:
   std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, const ModelConfig& config) {
-    std::vector<int32_t> ids = ids_;
+    if (!ids_.empty()) return ids_;
     if (!file_.empty()) prompt_ = read_prompt(file_);
-    if (ids.empty()) ids = tokenizer.encode(prompt_, special_);
+    std::vector<int32_t> ids;
+    if (!no_bos_) ids.assign(tokenizer.prefix().begin(), tokenizer.prefix().end());
+    tokenizer.encode(prompt_, ids, special_);
     if (ids.empty()) {  // no prompt: start from the token that begins or separates texts
       const int64_t start = config.bos >= 0 ? config.bos : config.eos;
       if (start < 0) bad_input("[generate] the prompt is empty and the model has no start token; give -p TEXT");
@@ -133,7 +137,7 @@ class GenerateCommand : public Command {
   std::string prompt_, file_, logits_file_;
   std::vector<int32_t> ids_;
   int64_t new_tokens_ = 128, context_ = 0;
-  bool special_ = false, no_echo_ = false;
+  bool special_ = false, no_echo_ = false, no_bos_ = false;
 };
 
 }  // namespace

@@ -60,6 +60,8 @@ class PerplexityCommand : public Command {
                     "all: every token; last-half: the second half of each window, as llama.cpp's perplexity counts")
         ->check(CLI::IsMember({"all", "last-half"}))
         ->capture_default_str();
+    app->add_flag("--no-bos", no_bos_,
+                  "No BOS at the start of windows, even where the tokenizer puts one before a text");
     app->add_option("--reference", reference_,
                     "A model with the same tokenizer: also print how far the predictions are from its own")
         ->type_name("MODEL");
@@ -70,8 +72,16 @@ class PerplexityCommand : public Command {
     const Tokenizer tokenizer = load_tokenizer(inference_.model);
     const MappedFile text(file_);
     if (text.size() == 0) bad_input("[perplexity] {} is empty, expected text", file_);
-    const std::vector<int32_t> ids = tokenizer.encode(text.text());
-    if (!reference_.empty()) check_same_vocabulary(tokenizer, load_tokenizer(reference_), text.text(), ids, reference_);
+    std::vector<int32_t> ids;
+    if (!no_bos_ && !tokenizer.prefix().empty()) {
+      ids.assign(tokenizer.prefix().begin(), tokenizer.prefix().end());
+      options_.bos = ids.front();
+    }
+    const size_t given = ids.size();
+    tokenizer.encode(text.text(), ids);
+    if (!reference_.empty())
+      check_same_vocabulary(tokenizer, load_tokenizer(reference_), text.text(), std::span(ids).subspan(given),
+                            reference_);
     options_.score = score_ == "all" ? Score::all : Score::last_half;
     const int64_t made_for = load_config(inference_.model).context;
     if (options_.context == 0) options_.context = made_for;
@@ -93,11 +103,12 @@ class PerplexityCommand : public Command {
   }
 
  private:
-  // All but the first token, which is given and not scored; else the bytes of the tokens that count.
+  // All but a first token that is given and not scored (BOS has no bytes); else the bytes of the tokens that count.
   int64_t scored_bytes(const Tokenizer& tokenizer, size_t text, std::span<const int32_t> ids,
                        std::span<const Window> windows) const {
     const auto size = [&](int32_t id) { return static_cast<int64_t>(tokenizer.token_bytes(id).size()); };
-    if (options_.score == Score::all && options_.windows == 0) return static_cast<int64_t>(text) - size(ids[0]);
+    if (options_.score == Score::all && options_.windows == 0)
+      return static_cast<int64_t>(text) - (options_.bos >= 0 ? 0 : size(ids[0]));
     int64_t bytes = 0;
     for (const Window& w : windows)
       for (int64_t t = w.scored_from; t < w.count; ++t) bytes += size(ids[w.begin + t + 1]);
@@ -150,6 +161,7 @@ class PerplexityCommand : public Command {
   InferenceFlags inference_;
   PerplexityOptions options_;
   std::string file_, reference_, score_ = "all";
+  bool no_bos_ = false;
 };
 
 }  // namespace

@@ -13,8 +13,12 @@ namespace mfa {
 
 class TokenPrinter {
  public:
-  TokenPrinter(const Tokenizer& tokenizer, std::vector<std::string> stops, bool show)
-      : tokenizer_(tokenizer), stops_(std::move(stops)), show_(show) {}
+  // `continues`: the tokens go on from a text, so that a space at their start is their own.
+  TokenPrinter(const Tokenizer& tokenizer, std::vector<std::string> stops, bool show, bool continues = true)
+      : tokenizer_(tokenizer),
+        stops_(std::move(stops)),
+        show_(show),
+        spaces_(continues ? 0 : tokenizer.leading_spaces()) {}
 
   // Text that is shown but is no part of text().
   void echo(const std::string& prompt) {
@@ -22,7 +26,10 @@ class TokenPrinter {
   }
   // False when the text has reached a stop string.
   bool token(int32_t id) {
-    keep(stops_.add(tokenizer_.token_bytes(id)));
+    std::string_view bytes = tokenizer_.token_bytes(id);
+    for (; spaces_ > 0 && bytes.starts_with(' '); --spaces_) bytes.remove_prefix(1);
+    if (!bytes.empty()) spaces_ = 0;
+    keep(stops_.add(bytes));
     return !stops_.stopped();
   }
   // Prints what was held back, and a line's end.
@@ -44,6 +51,7 @@ class TokenPrinter {
   TextStream out_;
   std::string text_;
   bool show_;
+  int spaces_;  // at the text's start that are not its own
 };
 
 // Why a text ended, as --json says it.
