@@ -105,7 +105,9 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
   add(make_capacity_command(), "capacity", "Parameters, cache bytes, FLOPs and ranks, from the spec alone",
       "Examples:\n  mfa capacity paper-1b\n  mfa capacity model/\n  mfa capacity mfa mla --width 1024 --layers 16\n");
   add(make_export_command(), "export", "Write a model for other engines",
-      "Examples:\n  mfa export model folded --format hf\n");
+      "Examples:\n  mfa export model folded --format hf\n  mfa export model model.gguf --format gguf --type q8_0\n");
+  add(make_import_command(), "import", "Make a model folder of a llama2.c model",
+      "Examples:\n  mfa import stories260K.bin stories --tokenizer tok512.bin\n");
   add(make_info_command(), "info", "What is in a model, or what this machine gives",
       "Examples:\n  mfa info model/\n  mfa info --cpu\n");
   add(make_bench_command(), "bench", "Speed, measured against the machine's own limits",
