@@ -91,13 +91,23 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
       "  mfa compare --data book.txt --out compare --variants mha,mfa,mfa-kr --steps 500 --seeds 3\n"
       "Running the same command again goes on where it stopped.\n");
   add(make_generate_command(), "generate", "Continue a prompt",
-      "Examples:\n  mfa generate model -p 'In the beginning' -n 100 --temperature 0.8\n");
+      "Filters act in this order: logit bias, penalties, top-k, typical-p, top-p, min-p, temperature.\n"
+      "Ctrl-C ends the text; what there is stays, and the result is written.\n"
+      "Examples:\n"
+      "  mfa generate model -p 'In the beginning' -n 100 --temperature 0.8\n"
+      "  mfa generate model --file story.txt -n -1 --top-k 40 --top-p 0.95 --min-p 0.05 --seed 7\n"
+      "  mfa generate model -p 'Q: Why? A:' --stop 'Q:' --repetition-penalty 1.1 --logit-bias '\" the\":-2'\n");
   add(make_perplexity_command(), "perplexity", "Perplexity and bits per byte of a model on a text",
-      "Examples:\n  mfa perplexity model text.txt --context 512\n");
+      "Examples:\n"
+      "  mfa perplexity model text.txt --context 512 --stride 256\n"
+      "  mfa perplexity model text.txt --context 512 --score last-half --windows 100\n"
+      "  mfa perplexity quantized text.txt --reference model\n");
   add(make_capacity_command(), "capacity", "Parameters, cache bytes, FLOPs and ranks, from the spec alone",
       "Examples:\n  mfa capacity paper-1b\n  mfa capacity model/\n  mfa capacity mfa mla --width 1024 --layers 16\n");
   add(make_export_command(), "export", "Write a model for other engines",
-      "Examples:\n  mfa export model folded --format hf\n");
+      "Examples:\n  mfa export model folded --format hf\n  mfa export model model.gguf --format gguf --type q8_0\n");
+  add(make_import_command(), "import", "Make a model folder of a llama2.c model",
+      "Examples:\n  mfa import stories260K.bin stories --tokenizer tok512.bin\n");
   add(make_info_command(), "info", "What is in a model, or what this machine gives",
       "Examples:\n  mfa info model/\n  mfa info --cpu\n");
   add(make_bench_command(), "bench", "Speed, measured against the machine's own limits",

@@ -13,7 +13,7 @@ struct InferenceFlags {
   SessionOptions session;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "Model folder, or a .safetensors file beside its config.json")
+    app.add_option("model", model, "Model folder, GGUF file, or a .safetensors file beside its config.json")
         ->required()
         ->type_name("MODEL");
     app.add_option("--precision", session.precision, "auto (follows the file), bf16 or f32")->capture_default_str();

@@ -1,4 +1,4 @@
-// Text to the terminal as tokens arrive, never half a UTF-8 character.
+// Text to the terminal in pieces, never half a UTF-8 character.
 #pragma once
 
 #include <cstdio>
@@ -11,13 +11,8 @@ namespace mfa {
 
 class TextStream {
  public:
-  explicit TextStream(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
-  void print(std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  }
-  void token(int32_t id) {
-    held_ += tokenizer_.token_bytes(id);
+  void text(std::string_view piece) {
+    held_ += piece;
     const size_t whole = whole_characters();
     print(std::string_view(held_).substr(0, whole));
     held_.erase(0, whole);
@@ -28,6 +23,10 @@ class TextStream {
   }
 
  private:
+  static void print(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
   // Bytes up to the last character that is complete; a lead byte at the end waits for the rest of its character.
   size_t whole_characters() const {
     for (size_t back = 1; back <= 3 && back <= held_.size(); ++back) {
@@ -38,7 +37,6 @@ class TextStream {
     }
     return held_.size();
   }
-  const Tokenizer& tokenizer_;
   std::string held_;
 };
 

@@ -8,55 +8,63 @@
 namespace mfa {
 namespace {
 
-struct Window {
-  int64_t begin, count;  // tokens ids[begin, begin + count) go in; their successors are targets
-  int64_t scored_from;   // the first target that counts, from begin
+// One window in a step: tokens before the first target that counts need no logits.
+struct Scored {
+  Scored(KvCache& cache, std::span<const int32_t> text, const Window& w, int32_t bos)
+      : sequence(cache),
+        ids(window_ids(text, w, bos)),
+        targets(text.subspan(w.begin + 1, w.count)),
+        from(w.scored_from) {}
+  void add_to(std::vector<StepItem>& items) {
+    const std::span<const int32_t> all = ids;
+    if (from > 0) items.push_back({&sequence, all.first(from), Wanted::nothing, {}, {}});
+    items.push_back({&sequence, all.subspan(from), Wanted::losses, targets.subspan(from), {}});
+  }
+  Sequence sequence;
+  std::vector<int32_t> ids;
+  std::span<const int32_t> targets;
+  int64_t from;
 };
 
-std::vector<Window> cut(int64_t tokens, int64_t context, int64_t stride) {
-  std::vector<Window> windows;
-  int64_t done = 0;  // targets scored so far; target i is ids[i + 1]
-  for (int64_t begin = 0; done < tokens - 1; begin += stride) {
-    const int64_t count = std::min(context, tokens - 1 - begin);
-    windows.push_back({begin, count, done - begin});
-    done = begin + count;
-  }
-  return windows;
+int64_t longest(std::span<const Window> windows) {
+  int64_t most = 0;
+  for (const Window& w : windows) most = std::max(most, w.count);
+  return most;
 }
 
 }  // namespace
 
+std::vector<Window> perplexity_windows(const Engine& engine, int64_t tokens, const PerplexityOptions& options) {
+  std::vector<Window> windows =
+      cut_windows(tokens, {.context = options.context > 0 ? options.context : engine.config().context,
+                           .stride = options.stride,
+                           .windows = options.windows,
+                           .score = options.score});
+  if (longest(windows) > engine.positions())
+    bad_input("[perplexity] a window has {} tokens, expected at most {}", longest(windows), engine.positions());
+  return windows;
+}
+
 PerplexityResult perplexity(Device& device, Engine& engine, std::span<const int32_t> ids,
                             const PerplexityOptions& options, const std::function<void(int64_t, int64_t)>& progress) {
-  const auto tokens = static_cast<int64_t>(ids.size());
-  const int64_t context = options.context > 0 ? options.context : engine.config().context;
-  const int64_t stride = options.stride > 0 ? options.stride : context;
-  if (tokens < 2) bad_input("[perplexity] the text is too short, got {} tokens, expected at least 2", tokens);
-  if (context < 1 || context > engine.positions() || stride > context)
-    bad_input(
-        "[perplexity] context {} and stride {} do not fit, expected a context of at most {} and a stride of at most "
-        "that",
-        context, stride, engine.positions());
-  const std::vector<Window> windows = cut(tokens, context, stride);
-  KvCache cache(device, engine.config(), options.kv_type, options.sequences * (context + 64));
+  if (options.sequences < 1) bad_input("[perplexity] sequences, got {}, expected at least 1", options.sequences);
+  const std::vector<Window> windows = perplexity_windows(engine, static_cast<int64_t>(ids.size()), options);
+  const auto all = static_cast<int64_t>(windows.size()), together = std::min(options.sequences, all);
+  KvCache cache(device, engine.config(), options.kv_type, together * (longest(windows) + 64));
   PerplexityResult result;
-  for (size_t first = 0; first < windows.size(); first += static_cast<size_t>(options.sequences)) {
-    const size_t n = std::min(windows.size() - first, static_cast<size_t>(options.sequences));
-    std::deque<Sequence> sequences;
+  for (int64_t first = 0; first < all; first += together) {
+    const int64_t n = std::min(all - first, together);
+    std::deque<Scored> scored;
     std::vector<StepItem> items;
-    for (size_t i = 0; i < n; ++i) {
-      const Window& w = windows[first + i];
-      sequences.emplace_back(cache);
-      items.push_back(
-          {&sequences.back(), ids.subspan(w.begin, w.count), Wanted::losses, ids.subspan(w.begin + 1, w.count), {}});
-    }
+    for (int64_t i = 0; i < n; ++i) scored.emplace_back(cache, ids, windows[first + i], options.bos).add_to(items);
     engine.step(cache, items);
-    for (size_t i = 0; i < n; ++i)
-      for (int64_t t = windows[first + i].scored_from; t < windows[first + i].count; ++t) {
-        result.nll += static_cast<double>(items[i].result[t]);
+    for (const StepItem& item : items)
+      for (const float loss : item.result) {
+        result.nll += static_cast<double>(loss);
         ++result.tokens;
       }
-    if (progress) progress(static_cast<int64_t>(first + n), static_cast<int64_t>(windows.size()));
+    result.windows += n;
+    if (progress) progress(result.windows, all);
   }
   return result;
 }

@@ -38,8 +38,9 @@ GgufArchitecture architecture_for(const ModelConfig& config) {
     case Layout::llama:
     case Layout::mistral:
       return GgufArchitecture::llama;
-    case Layout::qwen2:
-      return GgufArchitecture::qwen2;
+    case Layout::qwen2:  // llama.cpp gives its qwen2 heads that fill the width; its llama takes the biases too
+      return layer.attention.n_heads * layer.attention.head_dim == config.width ? GgufArchitecture::qwen2
+                                                                                : GgufArchitecture::llama;
     case Layout::qwen3:
       return GgufArchitecture::qwen3;
     default:

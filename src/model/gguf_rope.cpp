@@ -11,19 +11,24 @@
 namespace mfa {
 namespace {
 
-// The file keeps the divisors, not the rule that made them. Every published Llama 3 has these factors and this context.
+// The converter computed the divisors in f32, as sums of a few terms: some units in the last place.
+bool close(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](float x, float y) { return std::abs(x - y) <= 1e-5f * std::abs(y); });
+}
+
+// The file keeps the divisors, not the rule that made them. Every published Llama 3 has these two factors; its context
+// before stretching was 8192, and a power of two in others.
 RopeSpec recognise_llama3(const RopeSpec& plain, const std::vector<float>& divisors, int64_t rotary_dim) {
   RopeSpec rope = plain;
   rope.scaling = RopeScaling::llama3;
   rope.factor = written_double(*std::max_element(divisors.begin(), divisors.end()));
   rope.low_freq_factor = 1;
   rope.high_freq_factor = 4;
-  rope.original_context = 8192;
-  const std::vector<float> expected = rope_divisors(rope, rotary_dim);
-  // The converter computed them in f32, as sums of a few terms: some units in the last place.
-  const bool same = std::equal(divisors.begin(), divisors.end(), expected.begin(), expected.end(),
-                               [](float a, float b) { return std::abs(a - b) <= 1e-5f * std::abs(b); });
-  if (same) return rope;
+  for (const int64_t context : {8192, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 16384, 32768, 65536, 131072}) {
+    rope.original_context = context;
+    if (close(divisors, rope_divisors(rope, rotary_dim))) return rope;
+  }
   rope = plain;
   rope.frequencies = rope_frequencies(plain, rotary_dim).frequencies;
   for (size_t i = 0; i < divisors.size(); ++i) rope.frequencies[i] /= static_cast<double>(divisors[i]);

@@ -237,8 +237,10 @@ class BadModel(ProgramTest):
         self.assertIn("at most 32", line)
 
     def test_sampler_out_of_range(self):
-        for flags in (("--temperature", 0), ("--temperature", "nan"), ("--temperature", -1), ("--top-k", -1), ("--top-p", 0),
-                      ("--top-p", 1.5), ("--min-p", 2), ("-n", -1), ("--kv", "int3"), ("--precision", "f8")):
+        for flags in (("--temperature", "nan"), ("--temperature", -1), ("--top-k", -1), ("--top-p", 0),
+                      ("--top-p", 1.5), ("--min-p", 2), ("-n", -2), ("--kv", "int3"), ("--typical-p", 0),
+                      ("--repetition-penalty", 0), ("--frequency-penalty", "nan"), ("--penalty-last-n", -2), ("--logit-bias", "5"),
+                      ("--logit-bias", "300:1"), ("--logit-bias", "river stone house:1"), ("--logit-bias", "5:inf"), ("--stop", ""), ("--precision", "f8")):
             with self.subTest(flags=flags):
                 self.refused("generate", self.model, "-p", "The", *flags)
 

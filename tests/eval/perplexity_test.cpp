@@ -119,6 +119,34 @@ TEST_P(PerplexityTest, NumberOfSequencesChangesNothing) {
   }
 }
 
+// The second half of each window alone, and a first token that stands in for the text's.
+TEST_P(PerplexityTest, LastHalvesBehindABos) {
+  const std::vector<int32_t> text = ids(5 * kContext + 3);
+  Expected e;
+  for (int64_t begin = 0; begin + kContext <= static_cast<int64_t>(text.size()); begin += kContext) {
+    std::vector<int32_t> window(text.begin() + begin, text.begin() + begin + kContext);
+    window[0] = 3;
+    Transformer model(*weights_, nullptr, config_, 1, kContext);
+    const std::vector<double> logits = model.logits({window, {}, {}});
+    for (int64_t t = kContext / 2; t < kContext - 1; ++t)
+      add(std::span(logits).subspan(t * config_.vocab, config_.vocab), window[static_cast<size_t>(t + 1)], e);
+  }
+  const PerplexityResult r = measure(text, {.score = Score::last_half, .bos = 3});
+  EXPECT_EQ(r.tokens, 5 * (kContext - 1 - kContext / 2));
+  EXPECT_EQ(r.tokens, e.tokens);
+  EXPECT_EQ(r.windows, 5);
+  EXPECT_NEAR(r.nll, e.nll, kTolerance * e.magnitude);
+  const PerplexityResult without = measure(text, {.score = Score::last_half});
+  EXPECT_GT(std::abs(without.nll - r.nll), 2 * kTolerance * e.magnitude);  // the first token does matter
+}
+
+TEST_P(PerplexityTest, TheLimitScoresTheFirstWindows) {
+  const std::vector<int32_t> text = ids(6 * kContext);
+  const PerplexityResult r = measure(text, {.windows = 2});
+  EXPECT_EQ(r.tokens, 2 * kContext);
+  EXPECT_EQ(r.nll, measure(std::span(text).first(2 * kContext + 1), {}).nll);
+}
+
 TEST_P(PerplexityTest, ProgressEndsAtTheNumberOfWindows) {
   std::vector<std::pair<int64_t, int64_t>> calls;
   perplexity(*device_, *engine_, ids(5 * kContext + 1), {.sequences = 2},
@@ -133,6 +161,7 @@ TEST_P(PerplexityTest, TextsThatAreTooShortAndWindowsThatDoNotFitAreBadInput) {
   EXPECT_THROW(measure(text, {.stride = kContext + 1}), BadInput);
   EXPECT_THROW(measure(text, {.context = 8, .stride = 9}), BadInput);
   EXPECT_THROW(measure(text, {.context = kContext + 1}), BadInput);
+  EXPECT_THROW(measure(text, {.sequences = 0}), BadInput);
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, PerplexityTest, testing::Values("mha", "mla", "mfa", "mfa-kr"),

@@ -68,7 +68,7 @@ TEST_P(DecodeTest, PrefillThenTokensGiveTheForwardPass) {
 TEST_P(DecodeTest, AllocatedBytesAreTheFormula) {
   const std::unique_ptr<Device> device = make_cpu_device();
   const ModelConfig config = ModelFixture::make(GetParam());
-  for (const DType type : {DType::f32, DType::bf16}) {
+  for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
     constexpr int64_t kPages = 3;
     const KvCache cache(*device, config, type, kPages * 64);
     EXPECT_EQ(cache.bytes_per_token(), kv_bytes_per_token(config, type));
@@ -104,6 +104,26 @@ TEST(EngineTest, ASequenceIsBitwiseTheSameAloneAndInCompanyAndHoweverItIsCut) {
       EXPECT_EQ(last, whole.result) << c.name << " trial " << trial;
     }
   }
+}
+
+// A token leaves each number as a byte, and a scale of two bytes for each 64 numbers (or fewer) of a vector; written
+// out by hand here. mha keeps heads · 2 vectors, mfa 2, mfa-kr 1, mla one of rank + rotary numbers.
+TEST(KvCacheTest, Int8BytesAreNumbersAndScales) {
+  const std::unique_ptr<Device> device = make_cpu_device();
+  PresetOptions o;
+  o.width = 64, o.layers = 3, o.vocab = 11, o.context = 128, o.heads = 2, o.ffn = 16;
+  for (const auto& [dim, vector] :
+       {std::pair<int64_t, int64_t>{8, 8 + 2}, {64, 64 + 2}, {66, 66 + 4}, {256, 256 + 8}}) {
+    o.head_dim = dim;
+    for (const auto& [preset, vectors] : {std::pair<const char*, int64_t>{"mha", 4}, {"mfa", 2}, {"mfa-kr", 1}}) {
+      const KvCache cache(*device, make_preset(preset, o), DType::i8, 130);
+      EXPECT_EQ(cache.bytes_per_token(), 3 * vectors * vector) << preset << " " << dim;
+      EXPECT_EQ(static_cast<int64_t>(cache.bytes()), 3 * vectors * vector * 3 * 64) << preset << " " << dim;
+    }
+  }
+  o.head_dim = 32, o.kv_rank = 96, o.rope_dim = 16;
+  const KvCache latent(*device, make_preset("mla", o), DType::i8, 64);
+  EXPECT_EQ(static_cast<int64_t>(latent.bytes()), 3 * (96 + 16 + 2 * 2) * 64);
 }
 
 // The layers above kernels/ never look into tensor memory: on this device they would die.

@@ -114,11 +114,66 @@ TEST(Sampler, MinPLeavesTokensOfAtLeastItsShareOfTheLikeliest) {
   expect_distribution(draw_counts({.min_p = 1.0, .seed = 5}, logits, 1000), renormalised(p, {1}));
 }
 
-TEST(Sampler, FiltersSeeTheProbabilitiesAtTheTemperature) {
-  // At temperature 2 the shares of the likeliest become their square roots: .548 1 .316 .775.
+TEST(Sampler, FiltersSeeTheProbabilitiesBeforeTheTemperature) {
+  // Shares of the likeliest .3 1 .1 .6; at temperature 2 they would be .548 1 .316 .775, and token 0 would stay.
   const std::vector<float> logits = {std::log(0.15F), std::log(0.5F), std::log(0.05F), std::log(0.3F)};
-  expect_distribution(draw_counts({.temperature = 2, .min_p = 0.5, .seed = 6}, logits),
-                      renormalised(softmax(logits, 2), {0, 1, 3}));
+  expect_distribution(draw_counts({.min_p = 0.5, .temperature = 2, .seed = 6}, logits),
+                      renormalised(softmax(logits, 2), {1, 3}));
+}
+
+TEST(Sampler, TypicalLeavesTheTokensNearestTheEntropy) {
+  // −ln of .5 .3 .15 .05 is .693 1.204 1.897 2.996, the entropy 1.142: nearest first .3, .5, .15, .05.
+  const std::vector<float> logits = {std::log(0.15F), std::log(0.5F), std::log(0.05F), std::log(0.3F)};
+  const std::vector<double> p = softmax(logits, 1);
+  expect_distribution(draw_counts({.typical_p = 0.2, .seed = 9}, logits, 1000), renormalised(p, {3}));
+  expect_distribution(draw_counts({.typical_p = 0.5, .seed = 9}, logits), renormalised(p, {1, 3}));
+  expect_distribution(draw_counts({.typical_p = 0.9, .seed = 9}, logits), renormalised(p, {0, 1, 3}));
+}
+
+TEST(Sampler, PenaltiesSeeTheLastTokensOnly) {
+  const std::vector<float> logits = {1.0F, -1.0F, 0.5F, 0.0F};
+  const SamplerOptions options{
+      .penalty_last_n = 3, .repetition_penalty = 2, .frequency_penalty = 0.25, .presence_penalty = 0.125, .seed = 10};
+  Sampler sampler(options);
+  sampler.accept(std::vector<int32_t>{2, 2, 0, 1, 0});  // the window is 0 1 0
+  // 1/2 − 2·.25 − .125, −1·2 − .25 − .125, untouched, untouched.
+  const std::vector<double> p = softmax(std::vector<float>{-0.125F, -2.375F, 0.5F, 0.0F}, 1);
+  const std::vector<TokenProbability> left = sampler.distribution(logits);
+  ASSERT_EQ(left.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(left[i].probability, p[i], 1e-15);
+  sampler.forget();
+  EXPECT_NEAR(sampler.distribution(logits)[0].probability, softmax(logits, 1)[0], 1e-15);
+  Sampler none({.penalty_last_n = 0, .frequency_penalty = 5});
+  none.accept(0);
+  EXPECT_NEAR(none.distribution(logits)[0].probability, softmax(logits, 1)[0], 1e-15);
+  Sampler all({.greedy = true, .penalty_last_n = -1, .frequency_penalty = 0.01});
+  for (int i = 0; i < 100; ++i) all.accept(0);  // 1 − 100·.01 falls below token 2's .5
+  EXPECT_EQ(all.sample(logits), 2);
+}
+
+TEST(Sampler, BiasMovesOrBansTokens) {
+  constexpr float kBan = -std::numeric_limits<float>::infinity();
+  EXPECT_EQ(Sampler({.greedy = true, .bias = {{1, kBan}, {0, 1.5F}}}).sample(kLogits), 4);
+  EXPECT_EQ(Sampler({.greedy = true, .bias = {{0, 2.5F}}}).sample(kLogits), 0);
+  const std::vector<int64_t> counts = draw_counts({.bias = {{4, kBan}}, .seed = 11}, kLogits);
+  expect_distribution(counts, renormalised(softmax(kLogits, 1), {0, 1, 2, 3, 5, 6}));
+  EXPECT_THROW(Sampler({.bias = {{7, 1}}}).sample(kLogits), BadInput);
+  EXPECT_THROW(Sampler({.bias = {{-1, 1}}}).sample(kLogits), BadInput);
+  SamplerOptions everything;
+  for (int32_t id = 0; id < 7; ++id) everything.bias.push_back({id, kBan});
+  EXPECT_THROW(Sampler(everything).sample(kLogits), Failure);
+}
+
+TEST(Sampler, LogitsThatAreNoNumbersAreAFailure) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
+    for (const bool greedy : {true, false})
+      EXPECT_THROW(Sampler({.greedy = greedy}).sample(std::vector<float>{0, bad}), Failure);
+  EXPECT_THROW(Sampler({}).sample({}), Failure);
+}
+
+TEST(Sampler, TemperatureZeroIsGreedy) {
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(Sampler({.temperature = 0, .seed = static_cast<uint64_t>(i)}).sample(kLogits), 1);
 }
 
 TEST(Sampler, OneSeedGivesOneSequenceAndAnotherSeedAnother) {
@@ -135,11 +190,18 @@ TEST(Sampler, OneSeedGivesOneSequenceAndAnotherSeedAnother) {
 
 TEST(Sampler, OptionsOutOfRangeAreBadInput) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-  for (const double temperature : {0.0, -1.0, kNan}) EXPECT_THROW(Sampler({.temperature = temperature}), BadInput);
+  for (const double temperature : {-1.0, kNan}) EXPECT_THROW(Sampler({.temperature = temperature}), BadInput);
   EXPECT_THROW(Sampler({.top_k = -1}), BadInput);
   for (const double top_p : {0.0, -0.1, 1.1, kNan}) EXPECT_THROW(Sampler({.top_p = top_p}), BadInput);
   for (const double min_p : {-0.1, 1.1, kNan}) EXPECT_THROW(Sampler({.min_p = min_p}), BadInput);
-  EXPECT_NO_THROW(Sampler({.temperature = 1e-3, .top_k = 1, .top_p = 1, .min_p = 1}));
+  for (const double typical_p : {0.0, 1.1, kNan}) EXPECT_THROW(Sampler({.typical_p = typical_p}), BadInput);
+  for (const double penalty : {0.0, -1.0, kNan}) EXPECT_THROW(Sampler({.repetition_penalty = penalty}), BadInput);
+  EXPECT_THROW(Sampler({.frequency_penalty = kNan}), BadInput);
+  EXPECT_THROW(Sampler({.presence_penalty = kNan}), BadInput);
+  EXPECT_THROW(Sampler({.penalty_last_n = -2}), BadInput);
+  for (const float bias : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+    EXPECT_THROW(Sampler({.bias = {{0, bias}}}), BadInput);
+  EXPECT_NO_THROW(Sampler({.top_k = 1, .top_p = 1, .min_p = 1, .temperature = 1e-3}));
 }
 
 }  // namespace
