@@ -97,6 +97,13 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
       "  mfa generate model -p 'In the beginning' -n 100 --temperature 0.8\n"
       "  mfa generate model --file story.txt -n -1 --top-k 40 --top-p 0.95 --min-p 0.05 --seed 7\n"
       "  mfa generate model -p 'Q: Why? A:' --stop 'Q:' --repetition-penalty 1.1 --logit-bias '\" the\":-2'\n");
+  add(make_chat_command(), "chat", "Talk with a model by its chat template",
+      "Lines: /reset forgets the talk, /regen answers again, /undo takes back the last question, /help, /exit.\n"
+      "Without a terminal each line of standard input is a message.\n"
+      "Examples:\n"
+      "  mfa chat model --system 'You are brief.'\n"
+      "  printf 'Hello\\nAnd again?\\n' | mfa chat model.gguf --greedy --json -\n"
+      "  mfa chat model --template chatml.jinja --kv int8 --context 4096\n");
   add(make_perplexity_command(), "perplexity", "Perplexity and bits per byte of a model on a text",
       "Examples:\n"
       "  mfa perplexity model text.txt --context 512 --stride 256\n"

@@ -50,6 +50,7 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app);
 std::unique_ptr<Command> make_train_command();
 std::unique_ptr<Command> make_compare_command();
 std::unique_ptr<Command> make_generate_command();
+std::unique_ptr<Command> make_chat_command();
 std::unique_ptr<Command> make_perplexity_command();
 std::unique_ptr<Command> make_capacity_command();
 std::unique_ptr<Command> make_export_command();

@@ -1,13 +1,15 @@
 // Generated tokens to the terminal as they come: never half a UTF-8 character, never a part of a stop string.
 #pragma once
 
+#include <cstdio>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "formats/text_decoder.h"
 #include "runtime/generate.h"
 #include "runtime/stop_strings.h"
-#include "text_stream.h"
 
 namespace mfa {
 
@@ -15,27 +17,24 @@ class TokenPrinter {
  public:
   // `continues`: the tokens go on from a text, so that a space at their start is their own.
   TokenPrinter(const Tokenizer& tokenizer, std::vector<std::string> stops, bool show, bool continues = true)
-      : tokenizer_(tokenizer),
-        stops_(std::move(stops)),
-        show_(show),
-        spaces_(continues ? 0 : tokenizer.leading_spaces()) {}
+      : decoder_(tokenizer, continues), stops_(std::move(stops)), show_(show) {}
 
   // Text that is shown but is no part of text().
-  void echo(const std::string& prompt) {
-    if (show_) out_.text(prompt);
+  void echo(std::string_view prompt) {
+    if (!show_) return;
+    std::fwrite(prompt.data(), 1, prompt.size(), stdout);
+    std::fflush(stdout);
   }
   // False when the text has reached a stop string.
   bool token(int32_t id) {
-    std::string_view bytes = tokenizer_.token_bytes(id);
-    for (; spaces_ > 0 && bytes.starts_with(' '); --spaces_) bytes.remove_prefix(1);
-    if (!bytes.empty()) spaces_ = 0;
-    keep(stops_.add(bytes));
+    keep(stops_.add(decoder_.push(id)));
     return !stops_.stopped();
   }
   // Prints what was held back, and a line's end.
   void end() {
+    keep(stops_.add(decoder_.finish()));
     keep(stops_.end());
-    if (show_) out_.end();
+    echo("\n");
   }
   const std::string& text() const { return text_; }  // of the tokens so far, without the stop string
   bool stopped() const { return stops_.stopped(); }
@@ -43,15 +42,13 @@ class TokenPrinter {
  private:
   void keep(const std::string& text) {
     text_ += text;
-    if (show_) out_.text(text);
+    echo(text);
   }
 
-  const Tokenizer& tokenizer_;
+  TextDecoder decoder_;
   StopStrings stops_;
-  TextStream out_;
   std::string text_;
   bool show_;
-  int spaces_;  // at the text's start that are not its own
 };
 
 // Why a text ended, as --json says it.
