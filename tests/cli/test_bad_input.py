@@ -207,7 +207,7 @@ class BadModel(ProgramTest):
 
     def test_no_tokenizer(self):
         (self.model / "tokenizer.json").unlink()
-        self.assertIn("tokenizer.json", self.refused("generate", self.model, "-p", "The"))
+        self.assertIn("has no tokenizer", self.refused("generate", self.model, "-p", "The"))
         self.ok("generate", self.model, "--ids", "1,2", "-n", 2)  # ids need none
 
     def test_unreadable_tokenizer(self):
