@@ -56,7 +56,8 @@ class GenerateCommand : public Command {
     const std::unique_ptr<Device> device = open_device(inference_.session.precision == "bf16" ? "bf16" : "f32");
     const ModelConfig config = load_config(inference_.model);
     const bool has_tokenizer = mfa::has_tokenizer(inference_.model);
-    if (!has_tokenizer && ids_.empty()) bad_input("[generate] {} has no tokenizer; give --ids", inference_.model);
+    if (!has_tokenizer && ids_.empty())
+      bad_input("[generate] {} has no tokenizer (tokenizer.json); give --ids", inference_.model);
     const Tokenizer tokenizer = has_tokenizer ? load_tokenizer(inference_.model) : Tokenizer::plain_bytes();
     const std::vector<int32_t> prompt = prompt_ids(tokenizer, config);
     Sampler sampler = sampling_.make_sampler(tokenizer);
