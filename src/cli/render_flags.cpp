@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "formats/chat_template.h"
+#include "model/chat_files.h"
 
 namespace mfa {
 namespace {
@@ -28,7 +29,7 @@ OrderedJson parse_variables(const std::vector<std::string>& given) {
 }  // namespace
 
 void RenderFlags::add_to(CLI::App& app) {
-  app.add_option("model", model, "Model folder, for its template and its BOS and EOS")->type_name("MODEL");
+  app.add_option("model", model, "Model folder or GGUF file, for its template and its BOS and EOS")->type_name("MODEL");
   app.add_option("--messages", messages, "JSON: a list of OpenAI's messages")->required()->type_name("FILE");
   app.add_option("--tools", tools, "JSON: a list of OpenAI's tools")->type_name("FILE");
   app.add_option("--template", template_file, "A Jinja template instead of the model's")->type_name("FILE");
@@ -47,17 +48,15 @@ std::string RenderFlags::render() const {
   const OrderedJson tool_list = tools.empty() ? OrderedJson() : list_in(read_ordered_json(tools), "tools");
   std::optional<std::string> source;
   if (template_file.empty()) {
-    source = chat_template_of(model, !tools.empty());
+    source = load_chat_template(model, !tools.empty());
   } else {
     source = read_file(template_file);
   }
   if (!source) bad_input("[{}] the model has no chat template; give one with --template FILE", model);
-  const auto token = [&](const std::optional<std::string>& given, const char* key) {
-    return given ? *given : model.empty() ? "" : special_token_of(model, key);
-  };
+  const ChatTokens tokens = model.empty() ? ChatTokens() : load_chat_tokens(model);
   const ChatTemplate chat_template(std::move(*source), template_file.empty() ? "template of " + model : template_file);
-  return chat_template.render(list_in(read_ordered_json(messages), "messages"), tool_list, token(bos, "bos_token"),
-                              token(eos, "eos_token"), !no_generation_prompt, parse_variables(variables));
+  return chat_template.render(list_in(read_ordered_json(messages), "messages"), tool_list, bos.value_or(tokens.bos),
+                              eos.value_or(tokens.eos), !no_generation_prompt, parse_variables(variables));
 }
 
 }  // namespace mfa

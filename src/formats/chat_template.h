@@ -2,10 +2,8 @@
 #pragma once
 
 #include <ctime>
-#include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,13 +59,5 @@ class ChatTemplate {
   std::shared_ptr<const Impl> impl_;
   Clock clock_;
 };
-
-// The source of the chat template in a model folder: chat_template.jinja, else "chat_template" of
-// tokenizer_config.json (a text, or a list of {name, template} of which "default" counts, with tools "tool_use").
-// Nothing where the folder has none.
-std::optional<std::string> chat_template_of(const std::filesystem::path& folder, bool with_tools = false);
-
-// The text of a special token ("bos_token", "eos_token", …) in tokenizer_config.json; "" where there is none.
-std::string special_token_of(const std::filesystem::path& folder, std::string_view key);
 
 }  // namespace mfa

@@ -8,8 +8,6 @@
 namespace mfa {
 namespace {
 
-using ChatTemplateFolder = FolderTest;
-
 std::string rendered(const std::string& source, const OrderedJson& variables = OrderedJson::object()) {
   return ChatTemplate(source).render_variables(variables).text;
 }
@@ -198,26 +196,6 @@ TEST(ChatTemplate, MutatedTemplatesNeverCrash) {
     static_cast<void>(begin);
 #endif
   }
-}
-
-TEST_F(ChatTemplateFolder, TemplateFileWinsOverTheConfig) {
-  EXPECT_EQ(chat_template_of(folder_), std::nullopt);
-  EXPECT_EQ(special_token_of(folder_, "bos_token"), "");
-  const fs::path config = folder_ / "tokenizer_config.json";
-  write_file(config,
-             R"({"chat_template": "one", "bos_token": "<s>", "eos_token": {"content": "</s>"}, "unk_token": null})");
-  EXPECT_EQ(chat_template_of(folder_), "one");
-  EXPECT_EQ(special_token_of(folder_, "bos_token"), "<s>");
-  EXPECT_EQ(special_token_of(folder_, "eos_token"), "</s>");
-  EXPECT_EQ(special_token_of(folder_, "unk_token"), "");
-  write_file(config,
-             R"({"chat_template": [{"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]})");
-  EXPECT_EQ(chat_template_of(folder_), "d");
-  EXPECT_EQ(chat_template_of(folder_, true), "t");
-  write_file(config, R"({"chat_template": 5})");
-  expect_bad_input([&] { chat_template_of(folder_); }, "chat_template, got number");
-  write_file(folder_ / "chat_template.jinja", "file");
-  EXPECT_EQ(chat_template_of(folder_), "file");
 }
 
 }  // namespace
