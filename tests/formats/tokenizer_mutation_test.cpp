@@ -39,8 +39,21 @@ TEST(TokenizerMutations, TokenizerConfig) {
   fs::remove_all(folder);
 }
 
-std::string gguf_of(const Tokenizer& tokenizer, const fs::path& file) {
-  const GgufVocabulary v = tokenizer.to_gguf();
+// The fixture's pieces, scored by their order, as SentencePiece scores them.
+GgufVocabulary sentencepiece() {
+  const Json variants = Json::parse(fixture("tokenizer/variants.json"));
+  const Tokenizer tokenizer = Tokenizer::from_json(variants.at("bases").at("sentencepiece").dump(), "good");
+  GgufVocabulary v;
+  v.model = "llama", v.pre = "default";
+  for (const auto& piece : tokenizer.description().pieces) {
+    v.scores.push_back(-static_cast<float>(v.tokens.size()));
+    v.types.push_back(v.tokens.empty() ? 2 : v.tokens.size() < 3 ? 3 : 1);
+    v.tokens.push_back(*piece);
+  }
+  return v;
+}
+
+std::string gguf_of(const GgufVocabulary& v, const fs::path& file) {
   GgufWriter out;
   out.add_string("tokenizer.ggml.model", v.model);
   out.add_string("tokenizer.ggml.pre", v.pre);
@@ -57,10 +70,9 @@ std::string gguf_of(const Tokenizer& tokenizer, const fs::path& file) {
 
 TEST(TokenizerMutations, Gguf) {
   const fs::path file = fs::path(testing::TempDir()) / fmt::format("mfa_{}.gguf", ::getpid());
-  const Json variants = Json::parse(fixture("tokenizer/variants.json"));
-  for (const std::string& json :
-       {fixture("tokenizer/tokenizer.json"), variants.at("bases").at("sentencepiece").dump()}) {
-    const std::string good = gguf_of(Tokenizer::from_json(json, "good"), file);
+  const Tokenizer bytes = Tokenizer::from_json(fixture("tokenizer/tokenizer.json"), "good");
+  for (const GgufVocabulary& vocabulary : {bytes.to_gguf(), sentencepiece()}) {
+    const std::string good = gguf_of(vocabulary, file);
     expect_survives(good, 4, 700, [&](const std::string& bad) {
       write_file(file, bad);
       use(Tokenizer::from_gguf(GgufFile(file)));
@@ -70,10 +82,8 @@ TEST(TokenizerMutations, Gguf) {
 }
 
 TEST(TokenizerMutations, Llama2c) {
-  const Json variants = Json::parse(fixture("tokenizer/variants.json"));
-  const Tokenizer tokenizer = Tokenizer::from_json(variants.at("bases").at("sentencepiece").dump(), "good");
   std::string good("\x20\0\0\0", 4);
-  const GgufVocabulary v = tokenizer.to_gguf();
+  const GgufVocabulary v = sentencepiece();
   for (size_t id = 0; id < v.tokens.size(); ++id) {
     const auto length = static_cast<uint32_t>(v.tokens[id].size());
     good.append(reinterpret_cast<const char*>(&v.scores[id]), 4).append(reinterpret_cast<const char*>(&length), 4);
