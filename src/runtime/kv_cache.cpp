@@ -1,6 +1,8 @@
 #include "runtime/kv_cache.h"
 
+#include "base/available_memory.h"
 #include "base/error.h"
+#include "base/file.h"
 
 namespace mfa {
 
@@ -23,7 +25,11 @@ int64_t kv_bytes_per_token(const ModelConfig& config, DType type) {
 }
 
 KvCache::KvCache(Device& device, const ModelConfig& config, DType type, int64_t tokens) {
-  const int64_t pages = (tokens + kPageTokens - 1) / kPageTokens;
+  const int64_t pages = (tokens + kPageTokens - 1) / kPageTokens, token = kv_bytes_per_token(config, type);
+  // Linux grants more than there is and kills whoever uses it: asked before, it is an error message.
+  if (const int64_t most = available_memory(); token > 0 && pages > most / kPageTokens / token)
+    fail("[memory] a cache of {} tokens takes {} bytes a token, available are {}; fewer tokens or --kv int8 take less",
+         tokens, token, human_bytes(static_cast<uint64_t>(most)));
   for (int64_t i = 0; i < config.n_layers(); ++i) {
     owners_.push_back(config.cache_layer(i));
     pools_.push_back(config.owns_cache(i) ? device.make_kv_pool(kv_pool_spec(config.layers[i].attention, type, pages))

@@ -1,7 +1,9 @@
 #include "runtime/model_session.h"
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "model/model_folder.h"
+#include "runtime/memory_plan.h"
 #include "runtime/parameter_source.h"
 
 namespace mfa {
@@ -36,6 +38,10 @@ ModelSession open_model(Device& device, const std::filesystem::path& model, cons
   const bool as_stored = options.precision == "auto" || is_bf16(stored);
   session.weight_type = precision == Precision::bf16 || (as_stored && !stored_f32) ? DType::bf16 : DType::f32;
   StreamedWeights weights(device, session.config, *file);
+  const int64_t positions = options.positions > 0 ? options.positions : session.config.context;
+  const MemoryPlan plan = plan_memory(session.config, session.weight_type, session.kv_type, positions, positions);
+  note("[model] " + describe(plan, stored_f32 ? "f32" : stored));
+  require_memory(plan);
   session.engine = std::make_unique<Engine>(
       device, session.config, weights, EngineOptions{.weights = session.weight_type, .positions = options.positions});
   return session;

@@ -26,7 +26,8 @@ struct ModelSession {
   std::unique_ptr<Engine> engine;
 };
 
-// Opens a model folder (model/model_folder.h).
+// Opens a model folder, .safetensors or GGUF file (model/model_folder.h). A note says what weights and a cache of
+// options.positions tokens take; Failure, before any of it is taken, where that is more than the memory available.
 ModelSession open_model(Device& device, const std::filesystem::path& model, const SessionOptions& options);
 
 }  // namespace mfa

@@ -1,0 +1,12 @@
+// How much memory this process may still take.
+#pragma once
+
+#include <cstdint>
+
+namespace mfa {
+
+// Bytes: the least of what Linux calls available (MemAvailable: free, or in caches that it gives up) and what is left
+// of the control group's limit. No limit at all where neither is known.
+int64_t available_memory();
+
+}  // namespace mfa
