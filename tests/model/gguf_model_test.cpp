@@ -1,6 +1,7 @@
 // Models through GGUF: what is exported opens as the same config and the same numbers.
 #include <cmath>
 
+#include "base/error.h"
 #include "base/temporary_folder.h"
 #include "formats/gguf.h"
 #include "model/gguf_config.h"
