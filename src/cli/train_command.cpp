@@ -1,4 +1,6 @@
 // mfa train
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
@@ -15,6 +17,8 @@
 namespace mfa {
 namespace {
 
+constexpr int64_t kFineTuningWindow = 1024;  // tokens, unless --context says otherwise
+
 class TrainCommand : public Command {
  public:
   void add_flags() override {
@@ -26,6 +30,7 @@ class TrainCommand : public Command {
                             ->type_name("MODEL")
                             ->group("Model");
     config->excludes(init);
+    add_lora_flags(init);
     model_.add_to(*app);
     // A whole spec says what these say; of the shape, only the window of training and the tokenizer's size remain free.
     for (CLI::Option* shape : app->get_options([](const CLI::Option* o) { return o->get_group() == "Model"; }))
@@ -47,17 +52,23 @@ class TrainCommand : public Command {
 
   void run() override {
     const std::unique_ptr<Device> device = open_device(train_.precision);
-    if (!init_from_.empty() && train_.tokenizer.empty()) train_.tokenizer = folder_of(init_from_).string();
+    if (lora_.rank > 0 && app->count("--lora-alpha") == 0) lora_.alpha = 2 * static_cast<double>(lora_.rank);
+    if (!init_from_.empty()) {
+      train_.use_fine_tuning_defaults(*app, lora_.rank > 0);
+      if (train_.tokenizer.empty()) {
+        train_.tokenizer = folder_of(init_from_).string();
+        train_.options.companions = init_from_;
+      }
+    }
     const PresetOptions shape = model_.options();
     if (app->count("--config") > 0) whole_spec_ = read_spec();
     const bool own_vocab = app->count("--config") > 0 && app->count("--vocab") == 0;
     const Corpus corpus = prepare_corpus(train_.corpus_options(own_vocab ? whole_spec_.vocab : shape.vocab));
     ModelConfig config = make_config(shape, corpus);
-    TrainOptions options = train_.train_options(
-        app->count("--context") > 0 || app->count("--config") + app->count("--init") == 0 ? shape.context
-                                                                                          : config.context);
+    TrainOptions options = train_.train_options(window_of(config, shape));
     options.init.seed = options.seed;
     options.init_from = init_from_;
+    options.lora = lora_;
     stop_on_interrupt();
     note(fmt::format("{}: {} parameters, {} KV bytes a token (bf16), {} steps of {} tokens, {}",
                      config.layers[0].attention.preset, parameter_count(config),
@@ -68,6 +79,21 @@ class TrainCommand : public Command {
   }
 
  private:
+  void add_lora_flags(CLI::Option* init) {
+    app->add_option("--lora", lora_.rank, "Train low-rank adapters of this rank; the model itself stays frozen")
+        ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+        ->needs(init)
+        ->group("Fine-tuning");
+    CLI::Option* rank = app->get_option("--lora");
+    app->add_option("--lora-alpha", lora_.alpha, "Adapters count alpha / rank times (default: twice the rank)")
+        ->needs(rank)
+        ->group("Fine-tuning");
+    app->add_option("--lora-targets", lora_.targets, "Modules that get one, e.g. q_proj,v_proj (default: all linear)")
+        ->delimiter(',')
+        ->needs(rank)
+        ->group("Fine-tuning");
+  }
+
   ModelConfig read_spec() const {
     const Json json = parse_json(read_file(config_file_), config_file_);
     if (!json.is_object()) bad_input("[config] {}, expected an object", config_file_);
@@ -88,8 +114,20 @@ class TrainCommand : public Command {
     if (config.vocab < corpus.tokenizer.vocab_size())
       bad_input("[train] the tokenizer has more tokens than the model, got {}, expected at most {}",
                 corpus.tokenizer.vocab_size(), config.vocab);
-    config.eos = corpus.tokenizer.eos();
+    if (init_from_.empty()) config.eos = corpus.tokenizer.eos();
     return config;
+  }
+
+  // Tokens of a training window. What a published model was made for is often more than a training step can hold.
+  int64_t window_of(const ModelConfig& config, const PresetOptions& shape) const {
+    if (app->count("--context") > 0) {
+      if (!init_from_.empty() && shape.context > config.context)
+        bad_input("[train] --context is beyond what {} was made for, got {}, expected at most {}", init_from_,
+                  shape.context, config.context);
+      return shape.context;
+    }
+    if (!init_from_.empty()) return std::min(config.context, kFineTuningWindow);
+    return app->count("--config") > 0 ? config.context : shape.context;
   }
 
   void report(const ModelConfig& config, const TrainResult& r) {
@@ -122,6 +160,7 @@ class TrainCommand : public Command {
   ModelFlags model_;
   TrainFlags train_;
   ModelConfig whole_spec_;
+  LoraSpec lora_;
   std::string attention_ = "mfa", config_file_, init_from_;
 };
 

@@ -14,6 +14,7 @@
 #include "model/model_folder.h"
 #include "model/transformer.h"
 #include "train/checkpoint.h"
+#include "train/model_output.h"
 #include "train/recipe.h"
 #include "train/tensorboard.h"
 #include "train/train_log.h"
@@ -40,14 +41,17 @@ class Run {
         corpus_(corpus),
         options_(options),
         weights_(device, config),
-        gradients_(device, config),
-        optimizer_(weights_, gradients_, config, options.optimizer),
+        lora_(options.lora.rank > 0 ? std::optional<Lora>(std::in_place, device, config, options.lora) : std::nullopt),
+        gradients_(device, lora_ ? vectors_of(config) : weights_.table()),
+        files_{config_, corpus.tokenizer, weights_, lora_ ? &*lora_ : nullptr, options.init_from, options.companions},
+        optimizer_(files_.trained(), trained_gradients(), options.optimizer),
         loader_(corpus.train, options.context, options.seed),
-        model_(weights_, &gradients_, config_, options.batch, options.context),
+        model_(weights_, &gradients_, config_, options.batch, options.context, files_.lora),
         recipe_(recipe_of(corpus, options, device.precision())) {
     recipe_["spec"] = spec_to_json(config);
     recipe_["seed"] = options.seed;
     recipe_["init_seed"] = options.init.seed;
+    if (config_.eos < 0) config_.eos = corpus.tokenizer.eos();
     options_.schedule.steps = options.steps;
     if (options_.schedule.warmup == 0) options_.schedule.warmup = std::max<int64_t>(1, options.steps / 20);
     if (corpus.held_out.size() < options.context + 1)
@@ -64,6 +68,7 @@ class Run {
   void refuse_other_work() const;
   bool model_written() const;
   void start();
+  void load_frozen();
   bool resume();
   std::optional<double> micro_batches();
   void step(int64_t step);
@@ -78,13 +83,19 @@ class Run {
   double share_of_peak(double tokens_per_s) const {
     return tokens_per_s * flops_per_token_ / (options_.gemm_peak * 1e9);
   }
+  ParameterStore& trained_gradients() { return lora_ ? lora_->gradients : gradients_; }
+  void note_memory() const;
+  double flops_per_token() const;
   int64_t tokens_per_step() const { return options_.batch * options_.accumulate * options_.context; }
 
   Device& device_;
   ModelConfig config_;
   const Corpus& corpus_;
   TrainOptions options_;
-  ParameterStore weights_, gradients_;
+  ParameterStore weights_;
+  std::optional<Lora> lora_;
+  ParameterStore gradients_;  // of the weights; with adapters, of nothing that is trained
+  RunModel files_;
   Optimizer optimizer_;
   Loader loader_;
   Transformer model_;
@@ -102,18 +113,48 @@ class Run {
   TrainResult result_;
 };
 
+// Adapters stand on the model as published, on resuming too; on another one they would be noise.
+void Run::load_frozen() {
+  load_parameters(SafetensorsReader(weights_of(options_.init_from)), config_, weights_);
+  std::string checksums;
+  for (const ParameterSpec& spec : weights_.table()) {
+    const std::vector<float> values = weights_.download(spec);
+    checksums += checksum(std::as_bytes(std::span(values)));
+  }
+  recipe_["lora"] = {{"rank", options_.lora.rank},
+                     {"alpha", options_.lora.alpha},
+                     {"targets", options_.lora.targets},
+                     {"base", checksum(std::as_bytes(std::span(checksums)))}};
+}
+
 void Run::start() {
   if (options_.init_from.empty())
     initialise(weights_, config_, options_.init);
-  else
+  else if (!lora_)
     load_parameters(SafetensorsReader(weights_of(options_.init_from)), config_, weights_);
+  else
+    initialise(*lora_, options_.init.seed);
+}
+
+// What the run will touch; the device has refused by now what the machine cannot hold.
+void Run::note_memory() const {
+  const auto bytes = [&](int64_t numbers) { return static_cast<size_t>(numbers) * size_of(device_.real()); };
+  const int64_t trained = files_.trained().size(), adapters = lora_ ? trained : 0;
+  const size_t weights = bytes(weights_.size() + adapters), gradients = bytes(gradients_.size() + adapters),
+               moments = bytes(2 * trained), activations = model_.activation_bytes();
+  note(fmt::format("[train] memory: weights {}, gradients {}, optimizer {}, activations {}; {} in all{}",
+                   human_bytes(weights), human_bytes(gradients), human_bytes(moments), human_bytes(activations),
+                   human_bytes(weights + gradients + moments + activations),
+                   lora_ ? fmt::format("; adapters of rank {} have {} parameters, the model's {} are frozen",
+                                       lora_->spec.rank, trained, weights_.size())
+                         : ""));
 }
 
 // True when a checkpoint was found and loaded.
 bool Run::resume() {
   const std::vector<int64_t> steps = checkpoint_steps(options_.out);
   if (steps.empty()) return false;
-  const Json state = read_checkpoint(options_.out, steps.back(), config_, weights_, optimizer_);
+  const Json state = read_checkpoint(options_.out, steps.back(), files_, optimizer_);
   const std::string where = (options_.out / ("step-" + std::to_string(steps.back())) / "trainer.json").string();
   const Json& before = get_object(state, "recipe", where);
   for (const auto& [key, value] : recipe_.items())
@@ -141,7 +182,7 @@ std::optional<double> Run::micro_batches() {
     scored += std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t t) { return t >= 0; });
   }
   if (scored == 0) return std::nullopt;
-  device_.fill(gradients_.flat(), 0);
+  device_.fill(trained_gradients().flat(), 0);
   double nats = 0;
   for (const Batch& batch : batches_)
     nats += model_.loss_and_gradients(
@@ -193,12 +234,12 @@ void Run::add_layer_statistics(nlohmann::ordered_json& line) {
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
   for (int64_t i = 0; i < config_.n_layers(); ++i) {
     int64_t begin = -1, end = 0;
-    for (const ParameterSpec& spec : weights_.table())
+    for (const ParameterSpec& spec : files_.trained().table())
       if (spec.layer == i) {
         if (begin < 0) begin = spec.offset;
         end = spec.offset + spec.size();
       }
-    const double squares = device_.sum_of_squares(gradients_.flat().slice_cols(begin, end - begin));
+    const double squares = device_.sum_of_squares(trained_gradients().flat().slice_cols(begin, end - begin));
     nlohmann::ordered_json layer = {{"grad_norm", std::sqrt(squares)}, {"max_logit", logits[static_cast<size_t>(i)]}};
     const std::string gate = "model.layers." + std::to_string(i) + ".self_attn.value_gate";
     if (weights_.has(gate)) {
@@ -241,7 +282,7 @@ bool Run::validate(int64_t step) {
 
 void Run::save(int64_t step) {
   // A finite gradient can still make an infinite weight; such weights must not push good ones out.
-  if (!std::isfinite(device_.sum_of_squares(weights_.flat()))) diverged(step, "infinite weights");
+  if (!std::isfinite(device_.sum_of_squares(files_.trained().flat()))) diverged(step, "infinite weights");
   Json state = {{"step", step},
                 {"loader_position", loader_.position()},
                 {"best_step", best_step_},
@@ -250,9 +291,7 @@ void Run::save(int64_t step) {
                 {"val_bits_per_byte", result_.val_bits_per_byte},
                 {"smoothed_loss", smoothed_loss_},
                 {"recipe", recipe_}};
-  ModelConfig config = config_;
-  config.eos = corpus_.tokenizer.eos();
-  write_checkpoint(options_.out, step, weights_, optimizer_, state, config, corpus_.tokenizer);
+  write_checkpoint(options_.out, step, files_, optimizer_, state);
   last_saved_ = step;
   prune_checkpoints(options_.out, options_.keep_last, options_.keep_best ? best_step_ : -1);
 }
@@ -276,9 +315,9 @@ void Run::finish() {
   summarise();
   result_.tokens_per_s = median(step_rates_);
   result_.gemm_share = share_of_peak(result_.tokens_per_s);
-  ModelConfig config = config_;
-  config.eos = corpus_.tokenizer.eos();
-  if (!result_.interrupted) save_model(options_.out, config, weights_, corpus_.tokenizer);
+  if (result_.interrupted) return;
+  files_.write_weights(options_.out);
+  files_.write_rest(options_.out);
 }
 
 // --out must be new, or the folder of the run that goes on.
@@ -287,23 +326,30 @@ void Run::refuse_other_work() const {
   if (checkpoints && !options_.resume)
     bad_input("[train] {} holds checkpoints of a run already; give --resume to go on with it, or another --out",
               options_.out.string());
-  if (!checkpoints && path_exists(options_.out / "model.safetensors"))
+  if (!checkpoints && path_exists(options_.out / files_.weights_file()))
     bad_input("[train] {} holds a model but no checkpoint to go on from; give another --out", options_.out.string());
 }
 
 // True when the model in --out is the last checkpoint's: config.json is written last, but a run that was given more
 // steps has an older one there.
 bool Run::model_written() const {
-  const fs::path model = options_.out / "model.safetensors";
-  if (!path_exists(options_.out / "config.json") || !path_exists(model)) return false;
+  const fs::path model = options_.out / files_.weights_file();
+  if (!path_exists(options_.out / files_.config_file()) || !path_exists(model)) return false;
   return checksum(MappedFile(model).bytes()) ==
-         checksum(MappedFile(options_.out / ("step-" + std::to_string(done_)) / "model.safetensors").bytes());
+         checksum(MappedFile(options_.out / ("step-" + std::to_string(done_)) / files_.weights_file()).bytes());
+}
+
+// Frozen weights spare the product that makes their gradients: two thirds of the work are left, and the adapters' own.
+double Run::flops_per_token() const {
+  const double whole = capacity_of(config_, "", {.context = options_.context}).flops_per_token_train;
+  return lora_ ? whole * 2 / 3 + 6 * static_cast<double>(lora_->weights.size()) : whole;
 }
 
 TrainResult Run::go() {
   const double began = now_seconds();
   refuse_other_work();
   make_folder(options_.out);
+  if (lora_) load_frozen();
   const bool resumed = options_.resume && resume();
   if (!resumed) start();
   if (resumed && done_ >= options_.steps && model_written()) {
@@ -315,7 +361,8 @@ TrainResult Run::go() {
     prune_checkpoints(options_.out, options_.keep_last,
                       options_.keep_best ? best_step_ : -1);  // what a kill left behind
   if (options_.gemm_peak <= 0) options_.gemm_peak = gemm_peak(device_);
-  flops_per_token_ = capacity_of(config_, "", {.context = options_.context}).flops_per_token_train;
+  note_memory();
+  flops_per_token_ = flops_per_token();
   log_.emplace(options_.out / "log.jsonl", resumed ? done_ : -1);
   board_.emplace(options_.out / "tensorboard");
   progress_.emplace(options_.title, options_.steps, done_);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "model/init.h"
+#include "model/lora.h"
 #include "train/corpus.h"
 #include "train/loader.h"
 #include "train/optimizer.h"
@@ -25,9 +26,11 @@ struct TrainOptions {
   Schedule schedule;  // steps is filled in
   OptimizerOptions optimizer;
   InitOptions init;
-  std::filesystem::path init_from;  // --init MODEL: start from its weights
-  uint64_t seed = 0;                // of the data order; init.seed is that of the weights
-  int64_t checkpoint_every = 0;     // 0: only at the end
+  LoraSpec lora;  // rank 0: the weights themselves are trained; else adapters on the model of init_from
+  std::filesystem::path init_from;   // --init MODEL: start from its weights
+  std::filesystem::path companions;  // the model whose tokenizer files go along; empty: made from the tokenizer
+  uint64_t seed = 0;                 // of the data order; init.seed is that of the weights
+  int64_t checkpoint_every = 0;      // 0: only at the end
   int64_t keep_last = 2;
   bool keep_best = true;
   int64_t validate_every = 0;           // 0: ten times a run
