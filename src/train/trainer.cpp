@@ -15,6 +15,7 @@
 #include "model/transformer.h"
 #include "train/checkpoint.h"
 #include "train/model_output.h"
+#include "train/packed_rows.h"
 #include "train/recipe.h"
 #include "train/tensorboard.h"
 #include "train/train_log.h"
@@ -32,6 +33,14 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+std::unique_ptr<BatchSource> make_loader(const Corpus& corpus, const TrainOptions& options) {
+  if (corpus.row_context == 0) return std::make_unique<Loader>(corpus.train, options.context, options.seed);
+  if (corpus.row_context != options.context)
+    bad_input("[train] the rows were packed for another context, got {}, expected {}", corpus.row_context,
+              options.context);
+  return std::make_unique<RowLoader>(corpus.train, options.context, options.seed);
+}
+
 // One run: state, the loop over steps, and what is written along the way.
 class Run {
  public:
@@ -45,7 +54,7 @@ class Run {
         gradients_(device, lora_ ? vectors_of(config) : weights_.table()),
         files_{config_, corpus.tokenizer, weights_, lora_ ? &*lora_ : nullptr, options.init_from, options.companions},
         optimizer_(files_.trained(), trained_gradients(), options.optimizer),
-        loader_(corpus.train, options.context, options.seed),
+        loader_(make_loader(corpus, options)),
         model_(weights_, &gradients_, config_, options.batch, options.context, files_.lora),
         recipe_(recipe_of(corpus, options, device.precision())) {
     recipe_["spec"] = spec_to_json(config);
@@ -54,7 +63,7 @@ class Run {
     if (config_.eos < 0) config_.eos = corpus.tokenizer.eos();
     options_.schedule.steps = options.steps;
     if (options_.schedule.warmup == 0) options_.schedule.warmup = std::max<int64_t>(1, options.steps / 20);
-    if (corpus.held_out.size() < options.context + 1)
+    if (corpus.row_context == 0 && corpus.held_out.size() < options.context + 1)
       bad_input(
           "[train] the held-out text is shorter than a window, got {} tokens, expected at least {} (--context and "
           "one more): use a larger --held-out or a shorter --context",
@@ -97,7 +106,7 @@ class Run {
   ParameterStore gradients_;  // of the weights; with adapters, of nothing that is trained
   RunModel files_;
   Optimizer optimizer_;
-  Loader loader_;
+  std::unique_ptr<BatchSource> loader_;
   Transformer model_;
   Json recipe_;
   double flops_per_token_ = 0;
@@ -162,7 +171,7 @@ bool Run::resume() {
       bad_input("[train] {} was made with another {} ({}); a run goes on with its own, or starts anew in another --out",
                 where, key, first_difference(before.value(key, Json()), value));
   done_ = get_int(state, "step", where, 0);
-  loader_.seek(get_int(state, "loader_position", where, 0));
+  loader_->seek(get_int(state, "loader_position", where, 0));
   best_step_ = get_int(state, "best_step", where, -1);
   if (best_step_ >= 0) best_loss_ = get_double(state, "best_loss", where);
   if (const Json* last = find_member(state, "val_loss", where))
@@ -178,7 +187,7 @@ std::optional<double> Run::micro_batches() {
   batches_.resize(static_cast<size_t>(options_.accumulate));
   int64_t scored = 0;
   for (Batch& batch : batches_) {
-    loader_.next(options_.batch, batch);
+    loader_->next(options_.batch, batch);
     scored += std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t t) { return t >= 0; });
   }
   if (scored == 0) return std::nullopt;
@@ -265,8 +274,7 @@ void Run::log_step(int64_t step, double loss, double norm, double lr, double sec
 
 bool Run::validate(int64_t step) {
   model_.record_max_logits(false);
-  const Validation v = validate_loss(model_, corpus_.held_out, corpus_.tokenizer, options_.batch, options_.context,
-                                     options_.validation_tokens);
+  const Validation v = validate_loss(model_, corpus_, options_.batch, options_.context, options_.validation_tokens);
   if (!std::isfinite(v.loss)) diverged(step, fmt::format("validation loss {}", v.loss));
   result_.val_loss = v.loss;
   result_.val_bits_per_byte = v.bits_per_byte;
@@ -284,7 +292,7 @@ void Run::save(int64_t step) {
   // A finite gradient can still make an infinite weight; such weights must not push good ones out.
   if (!std::isfinite(device_.sum_of_squares(files_.trained().flat()))) diverged(step, "infinite weights");
   Json state = {{"step", step},
-                {"loader_position", loader_.position()},
+                {"loader_position", loader_->position()},
                 {"best_step", best_step_},
                 {"best_loss", std::isfinite(best_loss_) ? Json(best_loss_) : Json(nullptr)},
                 {"val_loss", result_.val_loss},
