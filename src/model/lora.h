@@ -43,8 +43,7 @@ struct Lora {
 // own stream of `seed`.
 void initialise(Lora& lora, uint64_t seed);
 
-// W += (α/R) B A for each adapted module of `weights`: 2·R operations a number of W, in the device's precision, which
-// should be f32.
+// W += (α/R) B A for each adapted module of `weights`, in f32: 2·R operations a number of W.
 void merge(const Lora& lora, ParameterStore& weights);
 
 }  // namespace mfa

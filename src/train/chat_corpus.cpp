@@ -121,7 +121,7 @@ class Builder {
   void work(Slot& slot) const {
     const Conversation conversation = parse_conversation(slot.line);
     try {
-      const RenderedChat rendered = render_conversation(format_, conversation, slot.line.where);
+      const ChatText rendered = render_conversation(format_, conversation, slot.line.where);
       slot.bytes = static_cast<int64_t>(rendered.text.size());
       slot.tokens = tokenize_chat(tokenizer_, rendered);
     } catch (const BadInput& error) {

@@ -45,8 +45,8 @@ void trim_end(const std::string& text, ByteSpan& span) {
 
 }  // namespace
 
-RenderedChat render_conversation(const ChatFormat& format, const Conversation& chat, const std::string& where) {
-  RenderedChat rendered = format.render(chat.messages, chat.tools, false);
+ChatText render_conversation(const ChatFormat& format, const Conversation& chat, const std::string& where) {
+  ChatText rendered = format.render(chat.messages, chat.tools, false);
   if (!format.marks_turns) {
     rendered.spans.clear();
     for (size_t i = 0; i < chat.messages.size(); ++i)

@@ -15,7 +15,7 @@ struct ByteSpan {
   bool operator==(const ByteSpan&) const = default;
 };
 
-struct RenderedChat {
+struct ChatText {
   std::string text;
   std::vector<ByteSpan> spans;  // of the assistant's turns, ascending
 };
@@ -23,7 +23,7 @@ struct RenderedChat {
 // A chat template at work.
 struct ChatFormat {
   // Renders messages; spans are those of `{% generation %}` blocks. Throws BadInput where the template refuses.
-  std::function<RenderedChat(const OrderedJson& messages, const OrderedJson& tools, bool add_generation_prompt)> render;
+  std::function<ChatText(const OrderedJson& messages, const OrderedJson& tools, bool add_generation_prompt)> render;
   bool marks_turns = false;  // the template has such blocks
   std::string fingerprint;   // changes when any rendering would
 };
@@ -35,6 +35,6 @@ struct ChatFormat {
 // rendering messages 0…i adds to messages 0…i−1 with a generation prompt. That needs a template which renders a message
 // the same whatever follows. BadInput, naming `where`, for one that does not (Qwen3's, which drops the reasoning of
 // earlier turns, when there are several).
-RenderedChat render_conversation(const ChatFormat& format, const Conversation& conversation, const std::string& where);
+ChatText render_conversation(const ChatFormat& format, const Conversation& conversation, const std::string& where);
 
 }  // namespace mfa

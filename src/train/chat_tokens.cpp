@@ -27,7 +27,7 @@ void append(const Tokenizer& tokenizer, std::string_view text, bool scored, Scor
   tokens.scored.resize(tokens.ids.size(), scored);
 }
 
-ScoredTokens encode_pieces(const Tokenizer& tokenizer, const RenderedChat& chat) {
+ScoredTokens encode_pieces(const Tokenizer& tokenizer, const ChatText& chat) {
   ScoredTokens tokens;
   const std::string_view text = chat.text;
   size_t at = 0;
@@ -42,7 +42,7 @@ ScoredTokens encode_pieces(const Tokenizer& tokenizer, const RenderedChat& chat)
 
 }  // namespace
 
-ScoredTokens tokenize_chat(const Tokenizer& tokenizer, const RenderedChat& chat) {
+ScoredTokens tokenize_chat(const Tokenizer& tokenizer, const ChatText& chat) {
   ScoredTokens tokens;
   tokens.ids = tokenizer.encode(chat.text, true);
   const std::vector<size_t> begins = begins_of(tokenizer, chat.text, tokens.ids);

@@ -16,6 +16,6 @@ struct ScoredTokens {
 // Special tokens in the text are tokens. A token is scored if its first byte lies in a span; one that begins before a
 // span is the prompt's. The text is encoded in one piece, as transformers' apply_chat_template does. Where a normalizer
 // changes it, so that bytes and tokens cannot be matched, it is encoded piece by piece, cut at the spans.
-ScoredTokens tokenize_chat(const Tokenizer& tokenizer, const RenderedChat& chat);
+ScoredTokens tokenize_chat(const Tokenizer& tokenizer, const ChatText& chat);
 
 }  // namespace mfa

@@ -15,7 +15,7 @@ inline ChatFormat chat_ml(bool marked = false) {
   format.marks_turns = marked;
   format.fingerprint = marked ? "chatml, marked" : "chatml";
   format.render = [marked](const OrderedJson& messages, const OrderedJson& tools, bool prompt) {
-    RenderedChat chat;
+    ChatText chat;
     if (!tools.is_null()) chat.text += "<tools>" + tools.dump() + "</tools>\n";
     for (const OrderedJson& message : messages) {
       const std::string role = message.at("role"), content = message.at("content");
@@ -36,7 +36,7 @@ inline ChatFormat chat_ml(bool marked = false) {
 inline ChatFormat thinking() {
   ChatFormat format;
   format.render = [](const OrderedJson& messages, const OrderedJson&, bool prompt) {
-    RenderedChat chat;
+    ChatText chat;
     for (size_t i = 0; i < messages.size(); ++i) {
       const std::string role = messages[i].at("role"), content = messages[i].at("content");
       const bool thinks = role == "assistant" && i + 1 == messages.size();

@@ -12,7 +12,7 @@ using test::bad_input_of;
 using test::contains;
 using test::conversation;
 
-std::vector<std::string> learned(const RenderedChat& chat) {
+std::vector<std::string> learned(const ChatText& chat) {
   std::vector<std::string> parts;
   for (const ByteSpan& span : chat.spans) parts.push_back(chat.text.substr(span.begin, span.end - span.begin));
   return parts;
@@ -22,13 +22,13 @@ const Conversation kTwoTurns = conversation(
     {{"system", "Be kind."}, {"user", "Hi"}, {"assistant", "Hello!"}, {"user", "Bye"}, {"assistant", "So long."}});
 
 TEST(ChatTextTest, GrowingPrefixesFindTheAssistantsTurns) {
-  const RenderedChat chat = render_conversation(test::chat_ml(), kTwoTurns, "here");
+  const ChatText chat = render_conversation(test::chat_ml(), kTwoTurns, "here");
   EXPECT_EQ(learned(chat), (std::vector<std::string>{"Hello!<|im_end|>", "So long.<|im_end|>"}));
 }
 
 TEST(ChatTextTest, GenerationBlocksSayTheSame) {
-  const RenderedChat marked = render_conversation(test::chat_ml(true), kTwoTurns, "here");
-  const RenderedChat found = render_conversation(test::chat_ml(), kTwoTurns, "here");
+  const ChatText marked = render_conversation(test::chat_ml(true), kTwoTurns, "here");
+  const ChatText found = render_conversation(test::chat_ml(), kTwoTurns, "here");
   EXPECT_EQ(marked.text, found.text);
   EXPECT_EQ(marked.spans, found.spans);
 }
@@ -60,7 +60,7 @@ TEST(ChatTextTest, NothingToLearnWithoutAnAssistant) {
 
 // Bytes are tokens here: what is scored is exactly the spans.
 TEST(ChatTokensTest, ScoredTokensAreTheSpans) {
-  const RenderedChat chat = render_conversation(test::chat_ml(), kTwoTurns, "here");
+  const ChatText chat = render_conversation(test::chat_ml(), kTwoTurns, "here");
   const ScoredTokens tokens = tokenize_chat(Tokenizer::plain_bytes(), chat);
   ASSERT_EQ(tokens.ids.size(), chat.text.size());
   std::string scored;
@@ -71,7 +71,7 @@ TEST(ChatTokensTest, ScoredTokensAreTheSpans) {
 
 TEST(ChatTokensTest, SpecialTokensInTheTextAreTokens) {
   const Tokenizer bytes = Tokenizer::plain_bytes();
-  const RenderedChat chat{"ask<|endoftext|>answer<|endoftext|>", {{16, 35}}};
+  const ChatText chat{"ask<|endoftext|>answer<|endoftext|>", {{16, 35}}};
   const ScoredTokens tokens = tokenize_chat(bytes, chat);
   ASSERT_EQ(tokens.ids.size(), 3U + 1 + 6 + 1);
   EXPECT_EQ(tokens.ids[3], 256);
