@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "formats/json.h"
 
 namespace mfa {
 namespace {
@@ -50,7 +49,7 @@ class LineReader {
   bool done_ = false;
 };
 
-void check_message(const Json& message, size_t index, const std::string& where) {
+void check_message(const OrderedJson& message, size_t index, const std::string& where) {
   if (!message.is_object())
     bad_input("[chat] {}: message {} is a JSON {}, expected an object", where, index, message.type_name());
   const auto role = message.find("role");
@@ -77,7 +76,7 @@ void for_each_chat_line(const std::vector<TextFile>& files,
 }
 
 Conversation parse_conversation(const ChatLine& line) {
-  const Json json = parse_json(line.text, line.where);  // refuses what nests too deep, before anything recurses
+  OrderedJson json = parse_ordered_json(line.text, line.where);
   if (!json.is_object()) bad_input("[chat] {} is a JSON {}, expected an object", line.where, json.type_name());
   const auto messages = json.find("messages");
   if (messages == json.end() || !messages->is_array() || messages->empty())
@@ -86,9 +85,8 @@ Conversation parse_conversation(const ChatLine& line) {
   const auto tools = json.find("tools");
   if (tools != json.end() && !tools->is_array() && !tools->is_null())
     bad_input("[chat] {}: `tools` is a {}, expected a list", line.where, tools->type_name());
-  OrderedJson ordered = OrderedJson::parse(line.text);
-  Conversation conversation{std::move(ordered["messages"]), nullptr};
-  if (tools != json.end() && !tools->empty()) conversation.tools = std::move(ordered["tools"]);
+  Conversation conversation{std::move(*messages), nullptr};
+  if (tools != json.end() && !tools->empty()) conversation.tools = std::move(*tools);
   return conversation;
 }
 

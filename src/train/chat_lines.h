@@ -2,15 +2,13 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "formats/json.h"
 #include "train/text_source.h"
 
 namespace mfa {
-
-using OrderedJson = nlohmann::ordered_json;  // templates print members in the order of the file
 
 struct Conversation {
   OrderedJson messages;  // [{"role": …, "content": …}, …]

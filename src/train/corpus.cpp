@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "model/model_folder.h"
 #include "train/split.h"
 #include "train/text_source.h"
 #include "train/token_cache.h"
@@ -31,6 +32,7 @@ std::optional<Tokenizer> given_tokenizer(const std::string& name) {
   std::error_code error;
   if (!fs::exists(path, error))
     bad_input("[corpus] tokenizer {} does not exist, expected `bytes`, a file or a folder", name);
+  if (is_gguf_model(path)) return load_tokenizer(path);
   return Tokenizer::load(fs::is_directory(path, error) ? path / "tokenizer.json" : path);
 }
 

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "formats/json.h"
 #include "formats/safetensors.h"
+#include "model/chat_files.h"
 #include "model/config_json.h"
 #include "model/lora_folder.h"
 #include "model/model_folder.h"
@@ -47,9 +48,13 @@ bool is_model_file(std::string_view name) {
 
 void write_companions(const fs::path& folder, const fs::path& source, const ModelConfig& config,
                       const Tokenizer& tokenizer) {
-  if (!source.empty()) copy_companions(folder_of(source), folder);
+  if (!source.empty() && !is_gguf_model(source)) copy_companions(folder_of(source), folder);
   if (!path_exists(folder / "tokenizer.json")) save_tokenizer(folder, tokenizer);
   if (!path_exists(folder / "generation_config.json")) write_generation_config(folder, config);
+  // A GGUF file holds its template inside; a folder's, in whichever file, has been copied.
+  if (!source.empty() && is_gguf_model(source))
+    if (const std::optional<std::string> chat = load_chat_template(source))
+      write_file(folder / "chat_template.jinja", *chat);
 }
 
 std::string_view RunModel::weights_file() const { return lora != nullptr ? kAdapterWeights : "model.safetensors"; }

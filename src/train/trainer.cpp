@@ -79,10 +79,12 @@ class Run {
   void start();
   void load_frozen();
   bool resume();
-  std::optional<double> micro_batches();
+  std::optional<double> micro_batches(int64_t step);
+  void dump(int64_t step, const Batch& batch);
   void step(int64_t step);
   void after_step(int64_t step);
   bool validate(int64_t step);  // true: the best so far
+  void validate_start();
   void log_step(int64_t step, double loss, double norm, double lr, double seconds);
   [[noreturn]] void diverged(int64_t step, const std::string& what) const;
   void add_layer_statistics(nlohmann::ordered_json& line);
@@ -116,7 +118,7 @@ class Run {
   std::vector<Batch> batches_;
   std::vector<double> step_rates_;
   double smoothed_loss_ = 0;  // Σ of losses with weights that halve every ~14 steps; not yet divided by their sum
-  std::optional<TrainLog> log_;
+  std::optional<TrainLog> log_, dump_;
   std::optional<TensorBoardWriter> board_;
   std::optional<Progress> progress_;
   TrainResult result_;
@@ -124,7 +126,7 @@ class Run {
 
 // Adapters stand on the model as published, on resuming too; on another one they would be noise.
 void Run::load_frozen() {
-  load_parameters(SafetensorsReader(weights_of(options_.init_from)), config_, weights_);
+  load_parameters(*open_weights(options_.init_from), config_, weights_);
   std::string checksums;
   for (const ParameterSpec& spec : weights_.table()) {
     const std::vector<float> values = weights_.download(spec);
@@ -140,7 +142,7 @@ void Run::start() {
   if (options_.init_from.empty())
     initialise(weights_, config_, options_.init);
   else if (!lora_)
-    load_parameters(SafetensorsReader(weights_of(options_.init_from)), config_, weights_);
+    load_parameters(*open_weights(options_.init_from), config_, weights_);
   else
     initialise(*lora_, options_.init.seed);
 }
@@ -176,18 +178,28 @@ bool Run::resume() {
   if (best_step_ >= 0) best_loss_ = get_double(state, "best_loss", where);
   if (const Json* last = find_member(state, "val_loss", where))
     result_.val_loss = last->is_number() ? last->get<double>() : NAN;
+  result_.val_loss_before = find_double(state, "val_loss_before", where).value_or(NAN);
   result_.val_bits_per_byte = find_double(state, "val_bits_per_byte", where).value_or(NAN);
   smoothed_loss_ = get_double(state, "smoothed_loss", where);
   last_saved_ = done_;
   return true;
 }
 
+void Run::dump(int64_t step, const Batch& batch) {
+  dump_->append({{"step", step},
+                 {"context", batch.context},
+                 {"ids", batch.ids},
+                 {"targets", batch.targets},
+                 {"doc_start", batch.doc_start}});
+}
+
 // Forward and backward over the step's batches; the mean loss of its scored tokens, if it has any.
-std::optional<double> Run::micro_batches() {
+std::optional<double> Run::micro_batches(int64_t step) {
   batches_.resize(static_cast<size_t>(options_.accumulate));
   int64_t scored = 0;
   for (Batch& batch : batches_) {
     loader_->next(options_.batch, batch);
+    if (dump_) dump(step, batch);
     scored += std::count_if(batch.targets.begin(), batch.targets.end(), [](int32_t t) { return t >= 0; });
   }
   if (scored == 0) return std::nullopt;
@@ -205,7 +217,7 @@ void Run::step(int64_t step) {
   const double began = now_seconds();
   const bool log_now = step % options_.log_every == 0 || step == 1 || step == options_.steps;
   model_.record_max_logits(log_now);
-  const std::optional<double> scored_loss = micro_batches();
+  const std::optional<double> scored_loss = micro_batches(step);
   if (!scored_loss) {  // windows of nothing but ends of documents: there is nothing to learn from
     done_ = step;
     return;
@@ -288,6 +300,13 @@ bool Run::validate(int64_t step) {
   return better;
 }
 
+void Run::validate_start() {
+  validate(0);
+  result_.val_loss_before = result_.val_loss;
+  note(fmt::format("[train] held-out loss before the first step: {:.4f}", result_.val_loss));
+  best_loss_ = INFINITY, best_step_ = -1;  // there is no checkpoint of step 0 to keep
+}
+
 void Run::save(int64_t step) {
   // A finite gradient can still make an infinite weight; such weights must not push good ones out.
   if (!std::isfinite(device_.sum_of_squares(files_.trained().flat()))) diverged(step, "infinite weights");
@@ -296,6 +315,7 @@ void Run::save(int64_t step) {
                 {"best_step", best_step_},
                 {"best_loss", std::isfinite(best_loss_) ? Json(best_loss_) : Json(nullptr)},
                 {"val_loss", result_.val_loss},
+                {"val_loss_before", result_.val_loss_before},
                 {"val_bits_per_byte", result_.val_bits_per_byte},
                 {"smoothed_loss", smoothed_loss_},
                 {"recipe", recipe_}};
@@ -372,7 +392,10 @@ TrainResult Run::go() {
   note_memory();
   flops_per_token_ = flops_per_token();
   log_.emplace(options_.out / "log.jsonl", resumed ? done_ : -1);
+  if (!options_.dump_batches.empty()) dump_.emplace(options_.dump_batches, resumed ? done_ : -1);
   board_.emplace(options_.out / "tensorboard");
+  // What fine-tuning is measured by: the loss of the model as it came.
+  if (done_ == 0 && !options_.init_from.empty()) validate_start();
   progress_.emplace(options_.title, options_.steps, done_);
   for (int64_t s = done_ + 1; s <= options_.steps; ++s) {
     step(s);
