@@ -63,6 +63,7 @@ class FineTuneTest : public testing::TestWithParam<LayoutCase> {
     options.context = 128;
     GetParam().change(options);
     config_ = make_preset(GetParam().preset, options);
+    config_.eos = corpus_.tokenizer.eos();  // as published models say; a run that finds none puts the tokenizer's in
     ParameterStore weights(*device_, config_);
     initialise(weights, config_, {});
     save_model(folder_ / "base", config_, weights, corpus_.tokenizer);
