@@ -11,6 +11,7 @@
 #include "model/fold.h"
 #include "model/gguf_export.h"
 #include "model/gguf_tokenizer.h"
+#include "model/lora_folder.h"
 #include "model/model_folder.h"
 
 namespace mfa {
@@ -35,6 +36,7 @@ class ExportCommand : public Command {
     app->add_option("--format", format_,
                     "hf: a folder that transformers and other engines open; gguf: a file for llama.cpp")
         ->capture_default_str();
+    app->add_option("--lora", adapter_, "Merge this adapter into the weights first")->type_name("ADAPTER");
     app->add_option("--type", type_,
                     "Type of the matrices: f32, f16 or bf16, in GGUF also q8_0 or q4_0 (default: as stored; hf: f32)");
   }
@@ -52,6 +54,7 @@ class ExportCommand : public Command {
     weights->check(config);
     ParameterStore store(*device, config);
     load_parameters(*weights, config, store);
+    if (!adapter_.empty()) merge(load_adapter(*device, config, adapter_), store);
     if (layout_of(config) == Layout::mfa_cpp) {
       const FoldedModel folded = fold(config, store);
       if (layout_of(folded.config) == Layout::mfa_cpp)
@@ -118,7 +121,7 @@ class ExportCommand : public Command {
                        type_, human_bytes(bytes)));
   }
 
-  std::string source_, destination_, format_ = "hf", type_;
+  std::string source_, destination_, format_ = "hf", type_, adapter_;
 };
 
 }  // namespace

@@ -56,12 +56,12 @@ void TrainFlags::add_to(CLI::App& app) {
       ->group("Training");
   count("--batch", options.batch, 1, "Windows computed at a time", "Training");
   count("--accumulate", options.accumulate, 1, "Batches a step: gradients are summed", "Training");
-  real("--lr", options.schedule.peak, 0, 1e9, "Peak learning rate");
+  real("--lr", options.schedule.peak, 0, 1e9, "Peak learning rate (with --init 2e-5, with --lora 2e-4)");
   app.add_option("--schedule", schedule, "cosine, wsd or constant")->capture_default_str()->group("Training");
   count("--warmup", options.schedule.warmup, 0, "Steps of linear warmup (0: a twentieth of the steps)", "Training");
   real("--min-lr", options.schedule.min_ratio, 0, 1, "Last learning rate, as a share of the peak");
   real("--wsd-decay", options.schedule.decay_share, 0, 1, "wsd: share of the steps that decay");
-  real("--decay", options.optimizer.decay, 0, 10, "Weight decay (matrices only)");
+  real("--decay", options.optimizer.decay, 0, 10, "Weight decay (matrices only; with --init 0)");
   real("--beta1", options.optimizer.beta1, 0, 0.9999, "AdamW");
   real("--beta2", options.optimizer.beta2, 0, 0.99999, "AdamW");
   real("--clip", options.optimizer.clip, 0, 1e9, "Largest gradient norm (0: no clipping)");
@@ -81,6 +81,14 @@ void TrainFlags::add_to(CLI::App& app) {
   real("--gemm-peak", options.gemm_peak, 0, 1e9,
        "GFLOP/s of this machine that speed is compared with (0: measured at the start)");
   count("--keep-last", options.keep_last, 1, "Checkpoints to keep", "Output");
+}
+
+// Pre-training's rate would wash out in a few steps what the weights hold, and decay pulls them towards zero, where
+// published ones do not want to go. 2e-5 and no decay are what instruction tuning of LLaMA-family models commonly uses
+// (Alpaca; TRL's SFT default); adapters start at zero and take ten times that (Hu et al., 2021; QLoRA).
+void TrainFlags::use_fine_tuning_defaults(const CLI::App& app, bool adapters) {
+  if (app.count("--lr") == 0) options.schedule.peak = adapters ? 2e-4 : 2e-5;
+  if (app.count("--decay") == 0) options.optimizer.decay = 0;
 }
 
 CorpusOptions TrainFlags::corpus_options(int64_t vocab) const {

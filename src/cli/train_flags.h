@@ -19,6 +19,8 @@ struct TrainFlags {
   TrainOptions options;
 
   void add_to(CLI::App& app);
+  // Learning rate and decay that suit going on from a trained model, where `app` was not given others.
+  void use_fine_tuning_defaults(const CLI::App& app, bool adapters);
   CorpusOptions corpus_options(int64_t vocab) const;
   // steps from --steps or --tokens; BadInput for both, or for nonsense.
   TrainOptions train_options(int64_t context) const;

@@ -33,6 +33,12 @@ AttentionLayer::AttentionLayer(const LayerContext& context, int64_t layer, Atten
   const DType real = context.device.real();
   const int64_t rows = context.rows(), out_cols = spec_->n_heads * spec_->value_dim;
   Arena &saved = workspace.saved, &scratch = workspace.scratch;
+  down_ = LinearLayer(context,
+                      {prefix_ + down_first(), prefix_ + down_last(), spec_->qkv_bias ? prefix_ + "q_proj.bias" : "",
+                       spec_->qkv_bias ? prefix_ + bias_last() : ""},
+                      workspace);
+  const std::string o = prefix_ + "o_proj.weight", o_bias = spec_->o_bias ? prefix_ + "o_proj.bias" : "";
+  output_ = LinearLayer(context, {o, o, o_bias, o_bias}, workspace);
   p_ = saved.tensor("q, k, v projections", real, rows, query_.down_cols() + (own_ ? own_->down_cols() : 0));
   out_ = saved.tensor("head outputs", real, rows, out_cols);
   lse_ = saved.tensor("log-sum-exp", real, rows, spec_->n_heads);
@@ -88,17 +94,14 @@ Tensor AttentionLayer::map_output() {
 
 void AttentionLayer::forward(Tensor x, Tensor y) {
   Device& device = context_->device;
-  const ParameterStore& w = context_->weights;
   x_ = x;
-  device.matmul({.a = x, .b = w.span(prefix_ + down_first(), prefix_ + down_last()), .c = p_, .transpose_b = true});
-  if (spec_->qkv_bias) device.add_bias(p_, w.span(prefix_ + "q_proj.bias", prefix_ + bias_last()));
+  down_.forward(x, p_);
   const int64_t q_cols = query_.down_cols();
   q_ = query_.forward(p_.slice_cols(0, q_cols));
   if (own_) own_->forward(p_.slice_cols(q_cols, p_.cols - q_cols), x);
   device.attention_forward(attention_args());
   if (context_->want_max_logit) max_logit_ = device.max_value(max_logits_);
-  linear_forward(device, map_output(), w[prefix_ + "o_proj.weight"],
-                 spec_->o_bias ? w[prefix_ + "o_proj.bias"] : Tensor{}, y, true);
+  output_.forward(map_output(), y, true);
 }
 
 void AttentionLayer::begin_backward() {
@@ -119,10 +122,8 @@ Tensor AttentionLayer::unmap_output_gradient(Tensor dout) {
 
 void AttentionLayer::backward(Tensor dy, Tensor dx) {
   Device& device = context_->device;
-  ParameterStore& w = context_->weights;
   const Tensor projected = !after_rope() || output_map_.identity() ? out_ : mapped_ ? mapped_ : mixed_;
-  linear_backward(device, projected, w[prefix_ + "o_proj.weight"], dy, context_->gradient(prefix_ + "o_proj.weight"),
-                  spec_->o_bias ? context_->gradient(prefix_ + "o_proj.bias") : Tensor{}, dout_);
+  output_.backward(projected, dy, dout_);
   const Tensor dsum = unmap_output_gradient(dout_);
   const int64_t q_cols = query_.down_cols();
   const Tensor dp_query = dp_.slice_cols(0, q_cols);
@@ -135,10 +136,7 @@ void AttentionLayer::backward(Tensor dy, Tensor dx) {
   query_.backward(dp_query);
   const bool late = own_ && own_->adds_to_input();
   if (own_ && !late) own_->backward(dp_.slice_cols(q_cols, dp_.cols - q_cols), {});
-  const Tensor dbias =
-      spec_->qkv_bias ? context_->gradients->span(prefix_ + "q_proj.bias", prefix_ + bias_last()) : Tensor{};
-  linear_backward(device, x_, w.span(prefix_ + down_first(), prefix_ + down_last()), dp_,
-                  context_->gradients->span(prefix_ + down_first(), prefix_ + down_last()), dbias, dx);
+  down_.backward(x_, dp_, dx);
   if (late) own_->backward({}, dx);
 }
 

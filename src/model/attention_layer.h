@@ -40,6 +40,7 @@ class AttentionLayer {
   std::string prefix_;
   RotaryTable rotary_;
   QueryPath query_;
+  LinearLayer down_, output_;  // q, k, v; o
   std::unique_ptr<KeyValuePath> own_;
   KeyValuePath* key_value_;  // ours or the owner's
   bool shared_;              // this layer's keys and values have several readers

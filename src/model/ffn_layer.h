@@ -1,7 +1,7 @@
 // The SwiGLU feed-forward layer: down(silu(gate x) ⊙ up x), forward and backward.
 #pragma once
 
-#include "model/layer_context.h"
+#include "model/linear_layer.h"
 
 namespace mfa {
 
@@ -13,7 +13,7 @@ class FfnLayer {
 
  private:
   const LayerContext* context_;
-  std::string prefix_;
+  LinearLayer in_, down_;     // gate and up; down
   Tensor x_, gate_up_, act_;  // [rows, 2·ffn]: gate, then up; backward overwrites it with its gradient
   Tensor dact_;
 };

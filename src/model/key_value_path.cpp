@@ -125,10 +125,9 @@ class ProjectedKeyValue : public KeyValuePath {
 class LatentKeyValue : public KeyValuePath {
  public:
   LatentKeyValue(const LayerContext& context, int64_t layer, RotaryTable rotary, bool shared, Workspace& workspace)
-      : context_(&context),
-        spec_(&context.config.layers[layer].attention),
-        rotary_(rotary),
-        up_name_(attention_prefix(layer) + "kv_b_proj.weight") {
+      : context_(&context), spec_(&context.config.layers[layer].attention), rotary_(rotary) {
+    const std::string up = attention_prefix(layer) + "kv_b_proj.weight";
+    up_ = LinearLayer(context, {up, up, "", ""}, workspace);
     const DType real = context.device.real();
     const int64_t rows = context.rows(), heads = spec_->n_heads;
     norm_ = NormLayer(context, attention_prefix(layer) + "kv_a_layernorm", NormKind::rms, 1, workspace.saved);
@@ -149,7 +148,7 @@ class LatentKeyValue : public KeyValuePath {
     Device& device = context_->device;
     raw_ = p.slice_cols(0, spec_->kv_rank);
     norm_.forward(raw_, latent_);
-    linear_forward(device, latent_, context_->weights[up_name_], {}, expanded_);
+    up_.forward(latent_, expanded_);
     device.copy_heads(key_part(expanded_, key));
     device.copy_heads(value_part(expanded_, value));
     if (spec_->rope_dim == 0) return;
@@ -169,8 +168,7 @@ class LatentKeyValue : public KeyValuePath {
     Device& device = context_->device;
     device.copy_heads(reversed(key_part(expanded_, dkey)));
     device.copy_heads(reversed(value_part(expanded_, dvalue)));
-    linear_backward(device, latent_, context_->weights[up_name_], expanded_, context_->gradient(up_name_), {},
-                    dlatent_);
+    up_.backward(latent_, expanded_, dlatent_);
     norm_.backward(raw_, dlatent_, dp.slice_cols(0, spec_->kv_rank), false);
     if (spec_->rope_dim == 0) return;
     const Tensor drotary = dp.slice_cols(spec_->kv_rank, spec_->rope_dim);
@@ -215,7 +213,7 @@ class LatentKeyValue : public KeyValuePath {
   const LayerContext* context_;
   const AttentionSpec* spec_;
   RotaryTable rotary_;
-  std::string up_name_;
+  LinearLayer up_;
   NormLayer norm_;
   Tensor raw_, latent_, expanded_, dlatent_;
 };

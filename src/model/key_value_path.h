@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "model/layer_context.h"
+#include "model/linear_layer.h"
 #include "model/norm_layer.h"
 #include "model/rotary.h"
 #include "model/value_map.h"

@@ -8,11 +8,14 @@
 
 namespace mfa {
 
+struct Lora;
+
 struct LayerContext {
   Device& device;
   const ModelConfig& config;
   ParameterStore& weights;
-  ParameterStore* gradients = nullptr;  // null: forward only
+  ParameterStore* gradients = nullptr;  // null: forward only; a tensor that it lacks is frozen
+  Lora* lora = nullptr;                 // adapters on linear layers; null: none
   int64_t sequences = 1, context = 1;
   Tensor positions;             // [1, rows] i32
   Tensor doc_start;             // [1, rows] i32
@@ -21,7 +24,8 @@ struct LayerContext {
   bool want_max_logit = false;  // layers record their largest attention logit
 
   int64_t rows() const { return sequences * context; }
-  Tensor gradient(const std::string& name) const { return (*gradients)[name]; }
+  // Empty for a frozen tensor.
+  Tensor gradient(const std::string& name) const { return gradients->has(name) ? (*gradients)[name] : Tensor{}; }
 };
 
 // Activations that backward needs live in `saved` until the step ends; `scratch` serves one layer after the other.
@@ -35,10 +39,10 @@ inline void linear_forward(Device& device, Tensor x, Tensor w, Tensor bias, Tens
   if (bias) device.add_bias(y, bias);
 }
 
-// dW += dyᵀ x, dbias += Σ dy, and dx (=|+=) dy W unless dx is empty.
+// dW += dyᵀ x, dbias += Σ dy, and dx (=|+=) dy W; what is empty is left out.
 inline void linear_backward(Device& device, Tensor x, Tensor w, Tensor dy, Tensor dw, Tensor dbias, Tensor dx,
                             bool accumulate_dx = false) {
-  device.matmul({.a = dy, .b = x, .c = dw, .transpose_a = true, .accumulate = true});
+  if (dw) device.matmul({.a = dy, .b = x, .c = dw, .transpose_a = true, .accumulate = true});
   if (dbias) device.bias_gradient(dy, dbias);
   if (dx) device.matmul({.a = dy, .b = w, .c = dx, .accumulate = accumulate_dx});
 }

@@ -9,7 +9,8 @@ QueryPath::QueryPath(const LayerContext& context, int64_t layer, RotaryTable rot
   const int64_t rows = context.rows(), q_cols = spec_->n_heads * spec_->key_dim();
   const DType real = context.device.real();
   Arena& saved = workspace.saved;
-  up_name_ = prefix + (latent_attention ? "q_b_proj.weight" : "wq.weight");
+  const std::string up = prefix + (latent_attention ? "q_b_proj.weight" : "wq.weight");
+  if (low_rank()) up_ = LinearLayer(context, {up, up, "", ""}, workspace);
   if (spec_->q_norm) {
     latent_norm_ =
         NormLayer(context, prefix + (latent_attention ? "q_a_layernorm" : "inter_norm"), NormKind::rms, 1, saved);
@@ -44,7 +45,7 @@ Tensor QueryPath::forward(Tensor p) {
   Tensor q = p;
   if (spec_->q_norm) latent_norm_.forward(p, latent_);
   if (low_rank()) {
-    linear_forward(context_->device, spec_->q_norm ? latent_ : p, context_->weights[up_name_], {}, raw_);
+    up_.forward(spec_->q_norm ? latent_ : p, raw_);
     q = raw_;
   }
   if (spec_->qk_norm) {
@@ -63,8 +64,7 @@ void QueryPath::backward(Tensor dp) {
   if (spec_->qk_norm) head_norm_.backward(low_rank() ? raw_ : p_, dq, low_rank() ? dq : dp, false);
   if (!low_rank()) return;
   const Tensor dlatent = spec_->q_norm ? dlatent_ : dp;
-  linear_backward(context_->device, spec_->q_norm ? latent_ : p_, context_->weights[up_name_], dq,
-                  context_->gradient(up_name_), {}, dlatent);
+  up_.backward(spec_->q_norm ? latent_ : p_, dq, dlatent);
   if (spec_->q_norm) latent_norm_.backward(p_, dlatent, dp, false);
 }
 

@@ -1,7 +1,7 @@
 // The query path of one layer: dense, or low-rank S_q Q_c with or without the norm between; head norms; RoPE.
 #pragma once
 
-#include "model/layer_context.h"
+#include "model/linear_layer.h"
 #include "model/norm_layer.h"
 #include "model/rotary.h"
 
@@ -25,7 +25,7 @@ class QueryPath {
   const LayerContext* context_;
   const AttentionSpec* spec_;
   RotaryTable rotary_;
-  std::string up_name_;
+  LinearLayer up_;  // Q_c
   NormLayer latent_norm_, head_norm_;
   Tensor p_, latent_, raw_, q_;  // P's columns; normed latent; q before the head norm; q
   Tensor dq_, dlatent_;          // scratch

@@ -24,13 +24,14 @@ bool has_readers(const ModelConfig& config, int64_t layer) {
 }  // namespace
 
 Transformer::Transformer(ParameterStore& weights, ParameterStore* gradients, const ModelConfig& config,
-                         int64_t sequences, int64_t context)
+                         int64_t sequences, int64_t context, Lora* lora)
     : weights_(weights),
       config_(config),
       context_{.device = weights.device(),
                .config = config_,
                .weights = weights_,
                .gradients = gradients,
+               .lora = lora,
                .sequences = sequences,
                .context = context},
       rotary_(weights.device(), context) {
@@ -130,7 +131,7 @@ Tensor Transformer::classifier() const {
 }
 
 Tensor Transformer::classifier_gradient() const {
-  return (*context_.gradients)[config_.tied ? "model.embed_tokens.weight" : "lm_head.weight"];
+  return context_.gradient(config_.tied ? "model.embed_tokens.weight" : "lm_head.weight");
 }
 
 // Classifier, softmax and their gradients, a block of rows at a time: dnormed_ gets the gradient of final_.
@@ -162,7 +163,8 @@ void Transformer::backward() {
     block.attention->backward(dh_, dnormed_);
     block.attention_norm.backward(i == 0 ? embedded_ : blocks_[i - 1].output, dnormed_, dh_, true);
   }
-  context_.device.embedding_backward(ids_, dh_, (*context_.gradients)["model.embed_tokens.weight"]);
+  if (const Tensor dtable = context_.gradient("model.embed_tokens.weight"))
+    context_.device.embedding_backward(ids_, dh_, dtable);
 }
 
 double Transformer::loss(const TokenBatch& batch) {

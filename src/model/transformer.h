@@ -24,9 +24,10 @@ struct TokenBatch {
 // Memory: 4 bytes × parameters (×2 with gradients) held by the stores, plus activation_bytes().
 class Transformer {
  public:
-  // `gradients` null: evaluation only. Both stores and the config must outlive the model.
+  // `gradients` null: evaluation only. A matrix that `gradients` lacks is frozen: its gradient is not computed. `lora`:
+  // adapters on the linear layers, whose gradients are added to theirs. All stores must outlive the model.
   Transformer(ParameterStore& weights, ParameterStore* gradients, const ModelConfig& config, int64_t sequences,
-              int64_t context);
+              int64_t context, Lora* lora = nullptr);
   Transformer(const Transformer&) = delete;
   Transformer& operator=(const Transformer&) = delete;
 

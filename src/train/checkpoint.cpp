@@ -1,20 +1,21 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "formats/safetensors.h"
-#include "model/config_json.h"
-#include "model/model_folder.h"
 
 namespace mfa {
 namespace {
 
-// Beside them, config.json and the tokenizer, so that the folder opens as a model of its own.
-constexpr const char* kFiles[] = {"model.safetensors", "optimizer.safetensors", "trainer.json"};
+// Under the manifest's checksums; what else makes the folder a model stands beside them.
+std::array<std::string, 3> checked_files(const RunModel& model) {
+  return {std::string(model.weights_file()), "optimizer.safetensors", "trainer.json"};
+}
 
 fs::path folder_of_step(const fs::path& run, int64_t step) { return run / ("step-" + std::to_string(step)); }
 
@@ -58,11 +59,11 @@ std::string checksum_line(const fs::path& folder, const std::string& name) {
 // The length of "32 hexadecimal digits, two spaces, name, line feed".
 size_t line_length(std::string_view name) { return 32 + 2 + name.size() + 1; }
 
-void verify(const fs::path& folder) {
+void verify(const fs::path& folder, const RunModel& model) {
   const std::string advice = fmt::format("Delete {} to resume from the one before", folder.string());
   const std::string manifest = read_file(folder / "MANIFEST");
   std::string_view left = manifest;
-  for (const std::string name : kFiles) {
+  for (const std::string& name : checked_files(model)) {
     const std::string_view line = left.substr(0, line_length(name));
     const bool well_formed = line.size() == line_length(name) && line.substr(32) == "  " + name + "\n" &&
                              line.substr(0, 32).find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -80,21 +81,20 @@ void verify(const fs::path& folder) {
 
 }  // namespace
 
-void write_checkpoint(const fs::path& run, int64_t step, const ParameterStore& weights, Optimizer& optimizer,
-                      const Json& trainer, const ModelConfig& config, const Tokenizer& tokenizer) {
+void write_checkpoint(const fs::path& run, int64_t step, const RunModel& model, Optimizer& optimizer,
+                      const Json& trainer) {
   const fs::path folder = folder_of_step(run, step);
   std::error_code ignored;
   // What a killed process left there goes. The manifest goes first: without it the folder is no checkpoint.
   fs::remove(folder / "MANIFEST", ignored);
   fs::remove_all(folder, ignored);
   make_folder(folder);
-  write_parameters(folder / "model.safetensors", weights);
+  model.write_weights(folder);
   write_moments(folder / "optimizer.safetensors", optimizer);
   write_file(folder / "trainer.json", trainer.dump(2) + "\n");
-  save_tokenizer(folder, tokenizer);
-  write_file(folder / "config.json", config_to_json(config).dump(2) + "\n");
+  model.write_rest(folder);
   std::string manifest;
-  for (const char* name : kFiles) manifest += checksum_line(folder, name);
+  for (const std::string& name : checked_files(model)) manifest += checksum_line(folder, name);
   write_file(folder / "MANIFEST", manifest);
   sync_folder(run);  // the checkpoint's own entry must be on disk before older ones are deleted
 }
@@ -108,11 +108,10 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   return steps;
 }
 
-Json read_checkpoint(const fs::path& run, int64_t step, const ModelConfig& config, ParameterStore& weights,
-                     Optimizer& optimizer) {
+Json read_checkpoint(const fs::path& run, int64_t step, const RunModel& model, Optimizer& optimizer) {
   const fs::path folder = folder_of_step(run, step);
-  verify(folder);
-  load_parameters(SafetensorsReader(folder / "model.safetensors"), config, weights);
+  verify(folder, model);
+  model.read_weights(folder);
   read_moments(SafetensorsReader(folder / "optimizer.safetensors"), optimizer);
   return parse_json(read_file(folder / "trainer.json"), (folder / "trainer.json").string());
 }
@@ -121,14 +120,11 @@ namespace {
 
 // Nothing but files that a checkpoint has, whole or half-written: ours to delete.
 bool is_ours(const fs::path& folder) {
-  constexpr std::string_view names[] = {
-      "model.safetensors", "optimizer.safetensors", "trainer.json",           "MANIFEST",
-      "config.json",       "tokenizer.json",        "generation_config.json", "tokenizer_config.json"};
+  constexpr std::string_view names[] = {"optimizer.safetensors", "trainer.json", "MANIFEST"};
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    const bool known = std::any_of(std::begin(names), std::end(names), [&](std::string_view ours) {
-      return name == ours || (name.starts_with(ours) && is_temporary(name));
-    });
+    std::string name = entry.path().filename().string();
+    if (is_temporary(name)) name.resize(name.rfind(".tmp"));
+    const bool known = is_model_file(name) || std::find(std::begin(names), std::end(names), name) != std::end(names);
     if (!known || !entry.is_regular_file()) return false;
   }
   return true;

@@ -1,16 +1,14 @@
 #include "train/corpus.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "train/byte_reader.h"
+#include "model/model_folder.h"
 #include "train/split.h"
 #include "train/text_source.h"
+#include "train/token_cache.h"
 #include "train/tokenize.h"
 
 namespace mfa {
@@ -34,26 +32,8 @@ std::optional<Tokenizer> given_tokenizer(const std::string& name) {
   std::error_code error;
   if (!fs::exists(path, error))
     bad_input("[corpus] tokenizer {} does not exist, expected `bytes`, a file or a folder", name);
+  if (is_gguf_model(path)) return load_tokenizer(path);
   return Tokenizer::load(fs::is_directory(path, error) ? path / "tokenizer.json" : path);
-}
-
-fs::path default_cache() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != 0)
-    return fs::path(cache) / "mfa";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != 0) return fs::path(home) / ".cache" / "mfa";
-  bad_input("[corpus] no folder for token files: neither XDG_CACHE_HOME nor HOME is set; name one with --cache");
-}
-
-// Of the bytes on disk: a chain of checksums, block by block, in fixed memory.
-std::string checksum_of(const fs::path& path) {
-  const auto reader = open_raw(path);
-  std::string chain(32, '0'), block(chain.size() + (1 << 20), '\0');
-  for (size_t n = 1; n > 0;) {
-    std::copy(chain.begin(), chain.end(), block.begin());
-    n = reader->read(std::span(block).subspan(chain.size()));
-    chain = checksum(std::as_bytes(std::span(block).first(chain.size() + n)));
-  }
-  return chain;
 }
 
 // Everything that decides the tokens. The paths do not: the same files elsewhere are the same corpus. A new number in
@@ -64,19 +44,8 @@ std::string fingerprint_of(const std::vector<TextFile>& files, const CorpusOptio
   key +=
       tokenizer ? fmt::format("tokenizer {:016x}\n", tokenizer->fingerprint()) : fmt::format("bpe {}\n", options.vocab);
   for (const TextFile& file : files)
-    key += fmt::format("{} {} {}\n", checksum_of(file.path), compression_of(file.path), file.json_lines);
+    key += fmt::format("{} {} {}\n", file_checksum(file.path), compression_of(file.path), file.json_lines);
   return checksum(std::as_bytes(std::span(key)));
-}
-
-fs::path cache_folder(const CorpusOptions& options, const std::string& fingerprint) {
-  const fs::path root = options.cache.empty() ? default_cache() : options.cache;
-  const fs::path folder = root / fingerprint;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error || ::access(folder.c_str(), W_OK) != 0)
-    bad_input("[corpus] cannot keep token files in {} ({}); name a writable folder with --cache", root.string(),
-              error ? error.message() : "it is not writable");
-  return folder;
 }
 
 // What meta.json holds; it is written last, so that a folder with it is complete.
@@ -161,7 +130,7 @@ Corpus prepare_corpus(const CorpusOptions& options) {
   const std::optional<Tokenizer> tokenizer = given_tokenizer(options.tokenizer);
   Corpus corpus;
   corpus.fingerprint = fingerprint_of(files, options, tokenizer);
-  const fs::path folder = cache_folder(options, corpus.fingerprint);
+  const fs::path folder = token_cache_folder(options.cache, corpus.fingerprint);
   if (!open_cached(folder, tokenizer, corpus)) build(files, options, folder, tokenizer, corpus);
   return corpus;
 }

@@ -28,6 +28,7 @@ struct Corpus {
   TokenFile train, held_out;
   int64_t bytes = 0, documents = 0;  // of text in all
   std::string fingerprint;           // of content, tokenizer and split: a resumed run must find the same
+  int64_t row_context = 0;           // > 0: both files hold packed rows of so many tokens (train/packed_rows.h)
 };
 
 // Streams (memory does not grow with the corpus), tokenizes in parallel with a progress bar, and reuses the cache when

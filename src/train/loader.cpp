@@ -22,12 +22,6 @@ void require_one_window(const TokenFile& tokens, int64_t context) {
         tokens.size(), context + 1, context);
 }
 
-void resize(Batch& batch, int64_t sequences, int64_t context) {
-  batch.sequences = sequences, batch.context = context, batch.documents = false;
-  const auto rows = static_cast<size_t>(sequences * context);
-  batch.ids.resize(rows), batch.targets.resize(rows), batch.doc_start.resize(rows);
-}
-
 // Fills sequence `s` of the batch with the window whose first token is `begin`.
 void fill_window(const TokenFile& tokens, int64_t begin, int64_t s, Batch& batch) {
   const int64_t context = batch.context;
@@ -49,6 +43,12 @@ void fill_window(const TokenFile& tokens, int64_t begin, int64_t s, Batch& batch
 }
 
 }  // namespace
+
+void resize(Batch& batch, int64_t sequences, int64_t context) {
+  batch.sequences = sequences, batch.context = context, batch.documents = false;
+  const auto rows = static_cast<size_t>(sequences * context);
+  batch.ids.resize(rows), batch.targets.resize(rows), batch.doc_start.resize(rows);
+}
 
 // An epoch has as many windows at any offset in [0, context) where the file is long enough for that, and in any case
 // one; so the number is the same for all epochs and position ↔ (epoch, window) is plain division.

@@ -5,12 +5,11 @@
 
 namespace mfa {
 
-Optimizer::Optimizer(ParameterStore& weights, ParameterStore& gradients, const ModelConfig& config,
-                     const OptimizerOptions& options)
+Optimizer::Optimizer(ParameterStore& weights, ParameterStore& gradients, const OptimizerOptions& options)
     : weights_(weights),
       gradients_(gradients),
-      m_(weights.device(), config),
-      v_(weights.device(), config),
+      m_(weights.device(), weights.table()),
+      v_(weights.device(), weights.table()),
       options_(options) {
   for (const ParameterSpec& spec : weights.table()) {
     if (runs_.empty() || runs_.back().decay != spec.decay) runs_.push_back({spec.offset, 0, spec.decay});

@@ -13,8 +13,8 @@ struct OptimizerOptions {
 
 class Optimizer {
  public:
-  Optimizer(ParameterStore& weights, ParameterStore& gradients, const ModelConfig& config,
-            const OptimizerOptions& options);
+  // `gradients` has the table of `weights`.
+  Optimizer(ParameterStore& weights, ParameterStore& gradients, const OptimizerOptions& options);
 
   // ‖gradients‖ over all parameters.
   double gradient_norm() const;

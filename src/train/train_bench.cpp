@@ -35,7 +35,7 @@ ModelConfig bench_config(const std::string& attention, const TrainShape& shape) 
 TrainBenchRow bench_train_step(Device& device, const ModelConfig& config, int64_t batch, int64_t context, int steps) {
   ParameterStore weights(device, config), gradients(device, config);
   initialise(weights, config, {});
-  Optimizer optimizer(weights, gradients, config, {});
+  Optimizer optimizer(weights, gradients, {});
   Transformer model(weights, &gradients, config, batch, context);
   const int64_t tokens = batch * context;
   std::vector<int32_t> ids(static_cast<size_t>(tokens)), targets(static_cast<size_t>(tokens));

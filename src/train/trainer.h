@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "model/init.h"
+#include "model/lora.h"
 #include "train/corpus.h"
 #include "train/loader.h"
 #include "train/optimizer.h"
@@ -25,17 +26,20 @@ struct TrainOptions {
   Schedule schedule;  // steps is filled in
   OptimizerOptions optimizer;
   InitOptions init;
-  std::filesystem::path init_from;  // --init MODEL: start from its weights
-  uint64_t seed = 0;                // of the data order; init.seed is that of the weights
-  int64_t checkpoint_every = 0;     // 0: only at the end
+  LoraSpec lora;  // rank 0: the weights themselves are trained; else adapters on the model of init_from
+  std::filesystem::path init_from;   // --init MODEL: start from its weights
+  std::filesystem::path companions;  // the model whose tokenizer files go along; empty: made from the tokenizer
+  uint64_t seed = 0;                 // of the data order; init.seed is that of the weights
+  int64_t checkpoint_every = 0;      // 0: only at the end
   int64_t keep_last = 2;
   bool keep_best = true;
   int64_t validate_every = 0;           // 0: ten times a run
   int64_t validation_tokens = 1 << 16;  // at most so many held-out tokens
   int64_t log_every = 10;
   bool resume = false;
-  std::string title = "training";  // of the progress bar
-  double gemm_peak = 0;            // GFLOP/s of this machine; 0: measured at the start
+  std::filesystem::path dump_batches;  // a line of JSON for each batch of each step: ids, targets, doc_start; or empty
+  std::string title = "training";      // of the progress bar
+  double gemm_peak = 0;                // GFLOP/s of this machine; 0: measured at the start
 };
 
 // The loss or the weights are no numbers any more. A result of its own for comparisons, a failure for a single run.
@@ -48,6 +52,7 @@ struct TrainResult {
   int64_t steps = 0, tokens = 0;
   double train_loss = 0;                           // smoothed over the last few dozen steps
   double val_loss = NAN, val_bits_per_byte = NAN;  // of the last validation; NaN: there was none yet
+  double val_loss_before = NAN;                    // of the model as it came, with init_from; else NaN
   double tokens_per_s = 0;                         // median over this process's steps; 0 when there were none
   double gemm_share = 0;                           // model FLOPs a second ÷ the machine's GEMM peak
   double seconds = 0;

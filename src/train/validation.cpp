@@ -3,16 +3,26 @@
 #include <cmath>
 #include <numbers>
 
-#include "train/loader.h"
+#include "train/packed_rows.h"
 
 namespace mfa {
 
-Validation validate_loss(Transformer& model, const TokenFile& held_out, const Tokenizer& tokenizer, int64_t sequences,
-                         int64_t context, int64_t most_tokens) {
+namespace {
+
+bool read_held_out(const Corpus& corpus, int64_t context, int64_t first, int64_t sequences, Batch& batch) {
+  return corpus.row_context > 0 ? read_rows(corpus.held_out, context, first, sequences, batch)
+                                : read_windows(corpus.held_out, context, first, sequences, batch);
+}
+
+}  // namespace
+
+Validation validate_loss(Transformer& model, const Corpus& corpus, int64_t sequences, int64_t context,
+                         int64_t most_tokens) {
+  const Tokenizer& tokenizer = corpus.tokenizer;
   double nats = 0;
   int64_t scored = 0, bytes = 0;
   Batch batch;
-  for (int64_t first = 0; first * context < most_tokens && read_windows(held_out, context, first, sequences, batch);
+  for (int64_t first = 0; first * context < most_tokens && read_held_out(corpus, context, first, sequences, batch);
        first += sequences) {
     // The model's shape is fixed: a last batch that is short is filled up with tokens that are not scored.
     const auto rows = static_cast<size_t>(sequences * context);

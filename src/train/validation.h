@@ -8,7 +8,7 @@
 namespace mfa {
 
 // Over the first `most_tokens` held-out tokens, in whole windows, `sequences` at a time (the model's own batch).
-Validation validate_loss(Transformer& model, const TokenFile& held_out, const Tokenizer& tokenizer, int64_t sequences,
-                         int64_t context, int64_t most_tokens);
+Validation validate_loss(Transformer& model, const Corpus& corpus, int64_t sequences, int64_t context,
+                         int64_t most_tokens);
 
 }  // namespace mfa

@@ -13,7 +13,7 @@ from program import TIMEOUT_SECONDS, ProgramTest, hashes, text, tiny
 
 STEPS = 12
 CHECKPOINT_FILES = ("model.safetensors", "optimizer.safetensors", "trainer.json", "config.json", "tokenizer.json",
-                    "tokenizer_config.json", "MANIFEST")
+                    "tokenizer_config.json", "generation_config.json", "MANIFEST")
 
 
 class ResumeTest(ProgramTest):
