@@ -9,6 +9,8 @@ namespace mfa {
 namespace {
 
 constexpr int64_t kMost = 1 << 30;
+// One number in a config must not become much memory: every layer gets a spec of its own, and its own frequencies.
+constexpr int64_t kMostLayers = 10000, kMostFrequencies = 1 << 22;
 
 bool alike(const ModelConfig& config) {
   LayerSpec first = config.layers[0];
@@ -289,7 +291,10 @@ ModelConfig config_from_json(const Json& json, std::string_view where) {
         "step3_text or mfa_cpp",
         where, type);
   }
-  config.layers.assign(static_cast<size_t>(get_int(json, "num_hidden_layers", where, 1, 100000)), layer);
+  const int64_t layers = get_int(json, "num_hidden_layers", where, 1, kMostLayers);
+  refuse(static_cast<int64_t>(layer.attention.rope.frequencies.size()) > kMostFrequencies / layers,
+         "more than 4 million rotary frequencies", where);
+  config.layers.assign(static_cast<size_t>(layers), layer);
   validate(config);
   return config;
 }

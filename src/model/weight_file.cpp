@@ -32,7 +32,13 @@ class SafetensorsWeights : public WeightFile {
                          static_cast<int64_t>(tensor.bytes.size())});
     return entries;
   }
-  void check(const ModelConfig& config) const override { check_tensors(reader_, config, parameter_table(config)); }
+  void check(const ModelConfig& config) const override {
+    // Each layer has tensors of its own: a count beyond them must not become a table.
+    if (config.n_layers() > static_cast<int64_t>(reader_.tensors().size()))
+      bad_input("[model] the config has {} layers, the weights only {} tensors", config.n_layers(),
+                reader_.tensors().size());
+    check_tensors(reader_, config, parameter_table(config));
+  }
   void read(const ModelConfig& config, const ParameterSpec& spec, std::span<float> dst) const override {
     to_f32(reader_.get(spec.name, shape_on_disk(spec)), dst);
     if (!interleaved_) return;
