@@ -9,6 +9,8 @@ namespace mfa {
 namespace {
 
 constexpr int64_t kMost = 1 << 30;
+// One number in a config must not become much memory: every layer gets a spec of its own, and its own frequencies.
+constexpr int64_t kMostLayers = 10000, kMostFrequencies = 1 << 22;
 
 bool alike(const ModelConfig& config) {
   LayerSpec first = config.layers[0];
@@ -129,6 +131,7 @@ ModelConfig read_common(const Json& json, std::string_view where) {
   const std::string act = find_string(json, "hidden_act", where).value_or("silu");
   refuse(act != "silu", "the activation " + act, where);
   refuse_partial_rotary(json, where);
+  refuse(find_member(json, "quantization_config", where) != nullptr, "quantized weights (quantization_config)", where);
   const auto token = [&](const char* key) {
     const Json* value = find_member(json, key, where);
     if (value != nullptr && value->is_array()) value = value->empty() ? nullptr : &(*value)[0];
@@ -145,15 +148,18 @@ LayerSpec read_projected(const Json& json, std::string_view model_type, const Mo
   AttentionSpec& a = layer.attention;
   a.n_heads = read_size(json, "num_attention_heads", where);
   a.kv_heads = find_int(json, "num_key_value_heads", where, 1, kMost).value_or(a.n_heads);
-  a.head_dim = a.value_dim =
-      find_int(json, "head_dim", where, 1, kMost).value_or(std::max<int64_t>(1, config.width / a.n_heads));
+  const int64_t usual_dim = model_type == "qwen3" ? 128 : std::max<int64_t>(1, config.width / a.n_heads);
+  a.head_dim = a.value_dim = find_int(json, "head_dim", where, 1, kMost).value_or(usual_dim);
   a.preset = a.kv_heads == a.n_heads ? "mha" : a.kv_heads == 1 ? "mqa" : "gqa";
   a.rope = rope_from_json(json, where);
   const bool bias = find_bool(json, "attention_bias", where).value_or(false);
   a.qkv_bias = bias || model_type == "qwen2";
   a.o_bias = bias;
   a.qk_norm = model_type == "qwen3";
-  if (model_type == "mistral") layer.window = find_int(json, "sliding_window", where, 1, kMost).value_or(0);
+  // transformers' MistralConfig takes null as no window, but no key at all as 4096.
+  if (model_type == "mistral")
+    layer.window =
+        find_int(json, "sliding_window", where, 1, kMost).value_or(json.contains("sliding_window") ? 0 : 4096);
   refuse(find_bool(json, "use_sliding_window", where).value_or(false), "a sliding window on some layers", where);
   layer.ffn = read_size(json, "intermediate_size", where);
   return layer;
@@ -173,8 +179,8 @@ LayerSpec read_deepseek(const Json& json, std::string_view where) {
   a.rope_dim = read_size(json, "qk_rope_head_dim", where);
   a.value_dim = read_size(json, "v_head_dim", where);
   a.rope = rope_from_json(json, where);
-  refuse(find_bool(json, "rope_interleave", where).value_or(true), "interleaved rotary pairs", where);
   refuse(find_bool(json, "attention_bias", where).value_or(false), "attention biases", where);
+  refuse(find_bool(json, "mlp_bias", where).value_or(false), "biases in the feed-forward layers", where);
   const int64_t layers = read_size(json, "num_hidden_layers", where);
   refuse(find_int(json, "first_k_dense_replace", where).value_or(0) < layers, "experts", where);
   // The published code builds its latent norms with 1e-6 whatever the config says.
@@ -275,19 +281,28 @@ ModelConfig config_from_json(const Json& json, std::string_view where) {
   if (type == "llama" || type == "mistral" || type == "qwen2" || type == "qwen3") {
     layer = read_projected(json, type, config, where);
     config.ffn_bias = find_bool(json, "mlp_bias", where).value_or(false);
-  } else if (type == "deepseek_v3") {
+  } else if (type == "deepseek_v2" || type == "deepseek_v3") {
     layer = read_deepseek(json, where);
   } else if (type == "step3_text") {
     layer = read_step3(json, where);
   } else {
     bad_input(
-        "[config] {}: unknown model_type, got {}, expected llama, mistral, qwen2, qwen3, deepseek_v3, step3_text or "
-        "mfa_cpp",
+        "[config] {}: unknown model_type, got {}, expected llama, mistral, qwen2, qwen3, deepseek_v2, deepseek_v3, "
+        "step3_text or mfa_cpp",
         where, type);
   }
-  config.layers.assign(static_cast<size_t>(get_int(json, "num_hidden_layers", where, 1, 100000)), layer);
+  const int64_t layers = get_int(json, "num_hidden_layers", where, 1, kMostLayers);
+  refuse(static_cast<int64_t>(layer.attention.rope.frequencies.size()) > kMostFrequencies / layers,
+         "more than 4 million rotary frequencies", where);
+  config.layers.assign(static_cast<size_t>(layers), layer);
   validate(config);
   return config;
+}
+
+bool rotates_neighbours(const Json& json, std::string_view where) {
+  const std::string type = get_string(json, "model_type", where);
+  if (type == "deepseek_v2") return true;
+  return type == "deepseek_v3" && find_bool(json, "rope_interleave", where).value_or(true);
 }
 
 }  // namespace mfa

@@ -70,6 +70,9 @@ void read_yarn(const Json& json, std::string_view where, RopeSpec& rope) {
   rope.attention_factor = find_double(json, "attention_factor", where).value_or(0);
   rope.mscale = find_double(json, "mscale", where).value_or(0);
   rope.mscale_all_dim = find_double(json, "mscale_all_dim", where).value_or(0);
+  if (!find_bool(json, "truncate", where).value_or(true))
+    bad_input("[config] {} asks for YaRN with a ramp between fractions of pairs (truncate: false), not supported",
+              where);
 }
 
 }  // namespace
