@@ -1,6 +1,7 @@
 #include "formats/json.h"
 
 #include "base/error.h"
+#include "formats/json_stream.h"
 
 namespace mfa {
 namespace {
@@ -27,10 +28,10 @@ void check_depth(std::string_view text, std::string_view where) {
 }
 
 template <class Document>
-Document parse(std::string_view text, std::string_view where) {
+Document parse(std::string_view text, std::string_view where, const typename Document::parser_callback_t& keep = {}) {
   check_depth(text, where);
   try {
-    return Document::parse(text);
+    return Document::parse(text, keep);
   } catch (const Json::exception& error) {
     bad_input("[{}] not valid JSON: {}", where, error.what());
   }
@@ -74,6 +75,10 @@ bool as_bool(const Json& value, std::string_view key, std::string_view where) {
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view where) { return parse<Json>(text, where); }
+
+Json parse_json_stream(std::string_view text, std::string_view where, const Json::parser_callback_t& keep) {
+  return parse<Json>(text, where, keep);
+}
 
 OrderedJson parse_ordered_json(std::string_view text, std::string_view where) {
   return parse<OrderedJson>(text, where);

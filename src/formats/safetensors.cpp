@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -11,14 +12,19 @@
 
 #include "base/error.h"
 #include "formats/half.h"
-#include "formats/json.h"
+#include "formats/json_stream.h"
 
 namespace mfa {
 namespace {
 
 constexpr uint64_t kMaxHeader = 100'000'000;  // the format's own limit, in bytes
+// Published shards have below 100,000 tensors. With these limits a header takes no more memory than its own size and
+// some 50 MB, whatever it holds.
+constexpr size_t kMostTensors = 1 << 17, kMostMetadata = 1 << 16;
+constexpr int kMostParts = 100;  // keys, numbers and brackets of one tensor's entry
 constexpr size_t kLengthBytes = 8;
 constexpr size_t kAlignment = 64;
+constexpr std::string_view kMetadata = "__metadata__";
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
 
 constexpr std::array<std::pair<std::string_view, DType>, 7> kTypes = {{{"F32", DType::f32},
@@ -92,16 +98,42 @@ void check_tiling(const std::map<std::string, StoredTensor>& tensors, std::span<
   }
 }
 
-std::pair<Json, std::span<const std::byte>> split_file(const MappedFile& file, const std::string& where) {
+struct SplitFile {
+  std::string_view header;
+  std::span<const std::byte> data;
+};
+
+SplitFile split_file(const MappedFile& file, const std::string& where) {
   if (file.size() < kLengthBytes) bad_input("[{}] not a safetensors file: only {} bytes", where, file.size());
   uint64_t length;
   static_assert(std::endian::native == std::endian::little);
   std::memcpy(&length, file.bytes().data(), kLengthBytes);
   const uint64_t limit = std::min<uint64_t>(kMaxHeader, file.size() - kLengthBytes);
   if (length > limit) bad_input("[{}] length of the header, got {}, expected at most {}", where, length, limit);
-  Json header = parse_json(file.text().substr(kLengthBytes, length), where);
-  if (!header.is_object()) bad_input("[{}] header, got {}, expected an object", where, header.type_name());
-  return {std::move(header), file.bytes().subspan(kLengthBytes + length)};
+  return {file.text().substr(kLengthBytes, length), file.bytes().subspan(kLengthBytes + length)};
+}
+
+// Calls take(name, entry) for each member of the header and forgets it: no document of the whole header is built.
+void for_each_entry(std::string_view header, const std::string& where,
+                    const std::function<void(const std::string&, const Json&)>& take) {
+  using Event = Json::parse_event_t;
+  std::string name;
+  int64_t parts = 0;
+  parse_json_stream(header, where, [&](int depth, Event event, const Json& parsed) {
+    const bool complete = event == Event::object_end || event == Event::array_end || event == Event::value;
+    if (depth == 0 && event != Event::object_start && event != Event::object_end)
+      bad_input("[{}] header, expected an object", where);
+    if (depth == 0) return true;
+    if (depth == 1 && event == Event::key) {
+      name = parsed.get<std::string>();
+      parts = 0;
+    }
+    const int64_t most = name == kMetadata ? 2 * static_cast<int64_t>(kMostMetadata) : kMostParts;
+    if (++parts > most) bad_input("[{}: {}] entry, got over {} keys and values", where, name, most);
+    if (depth > 1 || !complete) return true;
+    take(name, parsed);
+    return false;
+  });
 }
 
 bool is_inside(std::span<const std::byte> part, std::span<const std::byte> whole) {
@@ -192,19 +224,20 @@ SafetensorsReader::SafetensorsReader(const fs::path& file_or_folder) {
 void SafetensorsReader::open(const fs::path& path) {
   const std::string where = path.string();
   const MappedFile& file = files_.emplace_back(path);
-  const auto [header, data] = split_file(file, where);
+  const SplitFile split = split_file(file, where);
   std::map<std::string, StoredTensor> tensors;
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") {
-      for (const auto& item : get_object(header, name, where).items()) {
-        metadata_[item.key()] = get_string(entry, item.key(), where);
-      }
-      continue;
+  for_each_entry(split.header, where, [&](const std::string& name, const Json& entry) {
+    if (name == kMetadata) {
+      if (!entry.is_object()) bad_input("[{}] {}, got {}, expected an object", where, name, entry.type_name());
+      for (const auto& item : entry.items()) metadata_[item.key()] = get_string(entry, item.key(), where);
+      return;
     }
     if (tensors_.contains(name)) bad_input("[{}] tensor {} is already in another shard", where, name);
-    tensors[name] = parse_tensor(entry, data, where + ": " + name);
-  }
-  check_tiling(tensors, data, where);
+    if (tensors.size() >= kMostTensors) bad_input("[{}] tensors, got over {}", where, kMostTensors);
+    const auto [at, fresh] = tensors.emplace(name, parse_tensor(entry, split.data, where + ": " + name));
+    if (!fresh) bad_input("[{}] tensor {} stands there twice", where, name);
+  });
+  check_tiling(tensors, split.data, where);
   tensors_.merge(tensors);
 }
 

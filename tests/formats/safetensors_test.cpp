@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/random.h"
+#include "formats/mutations.h"
 #include "formats/test_files.h"
 
 namespace mfa {
@@ -154,6 +155,10 @@ TEST_F(Safetensors, RefusesWhatDoesNotAddUp) {
                  "hole");
   expect_refused(raw(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 2), "got 2 bytes of data");
   expect_refused(raw(R"({"__metadata__":{"n":1}})", 0), "expected a string");
+  expect_refused(raw(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},
+                         "a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+                     2),
+                 "twice");
   expect_refused(folder_ / "none.safetensors", "cannot open");
 }
 
@@ -163,6 +168,22 @@ TEST_F(Safetensors, RefusesAHeaderOver100Megabytes) {
   std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).write(reinterpret_cast<const char*>(&length), 8);
   fs::resize_file(file, 200'000'000);  // sparse
   expect_refused(file, "got 100000001, expected at most 100000000");
+}
+
+// A parsed document takes up to 25 times the bytes of such headers: they must not be built.
+TEST_F(Safetensors, RefusesAHeaderOfManyParts) {
+  std::string empty_lists = "{\"a\":[", tensors = "{", metadata = "{\"__metadata__\":{";
+  for (int i = 0; i < 4'000'000; ++i) empty_lists += "[],";
+  for (int i = 0; i < 200'000; ++i)
+    tensors += fmt::format(R"("{}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}},)", i);
+  for (int i = 0; i < 1'000'000; ++i) metadata += fmt::format(R"("{}":"",)", i);
+  for (const auto& [header, words] : {std::pair(empty_lists + "1]}", "over 100 keys and values"),
+                                      {tensors + R"("x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", "tensors"},
+                                      {metadata + R"("x":""}})", "keys and values"}}) {
+    const fs::path file = raw(header, 0);
+    expect_refused_cheaply(header.size(), [&] { SafetensorsReader reader(file); });
+    expect_refused(file, words);
+  }
 }
 
 TEST_F(Safetensors, ReadsShards) {
