@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "formats/jinja_interpreter.h"
-#include "formats/jinja_parser.h"
+#include "formats/jinja/interpreter.h"
+#include "formats/jinja/parser.h"
 #include "formats/unicode.h"
 
 namespace mfa {
