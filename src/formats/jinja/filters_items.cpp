@@ -5,7 +5,7 @@
 
 #include "formats/jinja/filters.h"
 #include "formats/jinja/text.h"
-#include "formats/unicode.h"
+#include "formats/jinja/unicode.h"
 
 namespace mfa::jinja {
 namespace {

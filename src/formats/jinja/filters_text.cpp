@@ -1,7 +1,7 @@
 // Filters on text.
 #include "formats/jinja/filters.h"
 #include "formats/jinja/text.h"
-#include "formats/unicode.h"
+#include "formats/jinja/unicode.h"
 
 namespace mfa::jinja {
 namespace {

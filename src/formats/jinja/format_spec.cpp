@@ -4,7 +4,8 @@
 
 #include "formats/jinja/format.h"
 #include "formats/jinja/text.h"
-#include "formats/unicode.h"
+#include "formats/jinja/unicode.h"
+#include "formats/utf8.h"
 
 namespace mfa::jinja {
 namespace {
@@ -174,7 +175,7 @@ int64_t read_number(std::string_view text, size_t& at, int64_t max) {
 std::string character_of(int64_t code) {
   if (code < 0 || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) fault("{} is no character", code);
   std::string text;
-  append_utf8(text, static_cast<uint32_t>(code));
+  append_utf8(static_cast<char32_t>(code), text);
   return text;
 }
 

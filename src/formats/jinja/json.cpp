@@ -4,7 +4,7 @@
 
 #include "formats/jinja/interpreter.h"
 #include "formats/jinja/text.h"
-#include "formats/unicode.h"
+#include "formats/jinja/unicode.h"
 
 namespace mfa::jinja {
 namespace {

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "formats/unicode.h"
+#include "formats/jinja/unicode.h"
+#include "formats/utf8.h"
 
 namespace mfa::jinja {
 namespace {
@@ -315,13 +316,13 @@ void append_escape(std::string& out, std::string_view literal, size_t& at, size_
     while (at < literal.size() && at < begin + 3 && literal[at] >= '0' && literal[at] <= '7') {
       octal = octal * 8 + static_cast<uint32_t>(literal[at++] - '0');
     }
-    append_utf8(out, octal);
+    append_utf8(octal, out);
   } else if (code == 'x' || code == 'u' || code == 'U') {
     const uint32_t given = hex_escape(literal, at, code == 'x' ? 2 : code == 'u' ? 4 : 8, offset);
     if (given > 0x10FFFF || (given >= 0xD800 && given <= 0xDFFF)) {
       throw SyntaxFault{offset, fmt::format("U+{:04X} is no character", given)};
     }
-    append_utf8(out, given);
+    append_utf8(given, out);
   } else if (code == 'N') {
     throw SyntaxFault{offset, "\\N{...} in a string is not supported"};
   } else if (code != '\n') {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "formats/jinja/interpreter.h"
-#include "formats/unicode.h"
+#include "formats/jinja/unicode.h"
 
 namespace mfa::jinja {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "formats/jinja/ast.h"
 #include "formats/jinja/loop.h"
+#include "formats/jinja/unicode.h"
 #include "formats/jinja/value.h"
-#include "formats/unicode.h"
 
 namespace mfa::jinja {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "formats/jinja/loop.h"
-#include "formats/unicode.h"
+#include "formats/jinja/unicode.h"
 
 namespace mfa::jinja {
 namespace {
