@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "formats/jinja_interpreter.h"
-#include "formats/jinja_parser.h"
-#include "formats/unicode.h"
+#include "formats/jinja/interpreter.h"
+#include "formats/jinja/parser.h"
+#include "formats/jinja/unicode.h"
 
 namespace mfa {
 namespace {
@@ -22,7 +22,8 @@ constexpr int kMaxDepth = 200;  // of JSON given
   const std::string_view before = source.substr(0, std::min(offset, source.size()));
   const size_t line = 1 + static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
   const size_t line_begin = before.rfind('\n') == before.npos ? 0 : before.rfind('\n') + 1;
-  bad_input("[{}] line {}, column {}: {}", where, line, count_code_points(before.substr(line_begin)) + 1, message);
+  bad_input("[{}] line {}, column {}: {}", where, line, jinja::count_code_points(before.substr(line_begin)) + 1,
+            message);
 }
 
 Value from_json(const OrderedJson& json, uint64_t* bytes, int depth) {
@@ -44,7 +45,7 @@ Value from_json(const OrderedJson& json, uint64_t* bytes, int depth) {
       return Value::floating(json.get<double>());
     case OrderedJson::value_t::string: {
       const std::string& text = json.get_ref<const std::string&>();
-      if (!is_valid_utf8(text)) jinja::fault("the data hold text that is not UTF-8");
+      if (!jinja::is_valid_utf8(text)) jinja::fault("the data hold text that is not UTF-8");
       *bytes += text.size();
       return Value::string(text);
     }
@@ -100,7 +101,7 @@ ChatTemplate::ChatTemplate(std::string source, std::string where) : clock_(syste
   if (source.size() > kMaxSource) {
     bad_input("[{}] the template has {} bytes, expected at most {}", where, source.size(), kMaxSource);
   }
-  if (!is_valid_utf8(source)) bad_input("[{}] the template is not UTF-8", where);
+  if (!jinja::is_valid_utf8(source)) bad_input("[{}] the template is not UTF-8", where);
   const auto impl = std::make_shared<Impl>();
   impl->where = std::move(where);
   impl->source = jinja::normalized_source(source);

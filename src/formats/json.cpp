@@ -1,5 +1,8 @@
 #include "formats/json.h"
 
+#include <algorithm>
+#include <charconv>
+
 #include "base/error.h"
 #include "formats/json_stream.h"
 
@@ -23,6 +26,30 @@ void check_depth(std::string_view text, std::string_view where) {
       if (++depth > kMaxDepth) bad_input("[{}] JSON nests too deep, expected at most {} levels", where, kMaxDepth);
     } else if (c == ']' || c == '}') {
       --depth;
+    }
+  }
+}
+
+// Position behind the string that begins at text[at], or the end.
+size_t string_end(std::string_view text, size_t at) {
+  while (++at < text.size() && text[at] != '"') at += text[at] == '\\';
+  return std::min(at + 1, text.size());
+}
+
+// The parser turns them into floats without a word.
+void check_integers(std::string_view text, std::string_view where) {
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      at = string_end(text, at);
+      continue;
+    }
+    const std::string_view word = text.substr(at, text.find_first_not_of("-0123456789.eE+", at) - at);
+    at += std::max<size_t>(word.size(), 1);
+    if (word.find_first_of(".eE+") != word.npos) continue;
+    int64_t value = 0;
+    if (std::from_chars(word.data(), word.data() + word.size(), value).ec == std::errc::result_out_of_range) {
+      const char* cut = word.size() > 40 ? "…" : "";
+      bad_input("[{}] the integer {}{} is too large, expected at most 64 bits", where, word.substr(0, 40), cut);
     }
   }
 }
@@ -81,7 +108,9 @@ Json parse_json_stream(std::string_view text, std::string_view where, const Json
 }
 
 OrderedJson parse_ordered_json(std::string_view text, std::string_view where) {
-  return parse<OrderedJson>(text, where);
+  OrderedJson document = parse<OrderedJson>(text, where);
+  check_integers(text, where);
+  return document;
 }
 
 const Json* find_member(const Json& object, std::string_view key, std::string_view where) {

@@ -13,8 +13,8 @@ namespace mfa {
 using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;  // members stay in the order of the text
 
-// `where` names the source in errors, such as a path. BadInput for malformed text, invalid UTF-8, or nesting deeper
-// than 128, so that code which walks a document may recurse.
+// `where` names the source in errors, such as a path. BadInput for malformed text, invalid UTF-8, nesting deeper than
+// 128 (code may recurse), and, in ordered documents (templates print them), integers that would become floats.
 Json parse_json(std::string_view text, std::string_view where);
 OrderedJson parse_ordered_json(std::string_view text, std::string_view where);
 

@@ -20,6 +20,18 @@ TEST(Json, NamesTheFileOfMalformedText) {
   }
 }
 
+TEST(Json, IntegersThatWouldBecomeFloatsAreRefusedWhereTemplatesShowThem) {
+  const OrderedJson json =
+      parse_ordered_json(R"([9223372036854775807, -9223372036854775808, "9223372036854775808\\", 1e30])", "f");
+  EXPECT_EQ(json[1].get<int64_t>(), std::numeric_limits<int64_t>::min());
+  for (const std::string text :
+       {"9223372036854775808", "[0,-9223372036854775809]", R"({"\\": 18446744073709551616})"}) {
+    expect_bad_input([&] { parse_ordered_json(text, "f"); }, "too large, expected at most 64 bits");
+  }
+  expect_bad_input([] { parse_ordered_json(std::string(5000, '1'), "f"); }, "is too large");
+  EXPECT_TRUE(parse_json("[18446744073709551616]", "tokenizer_config.json")[0].is_number_float());
+}
+
 TEST(Json, GettersCheckTypeAndRange) {
   const Json json = parse_json(R"({"n": 7, "x": 1.5, "s": "text", "b": true, "z": null, "l": [1], "o": {},
                                    "big": 18446744073709551615, "huge": 1e30})",
