@@ -17,6 +17,8 @@ Engine::Engine(Device& device, const ModelConfig& config, ParameterSource& sourc
       rows_(options.rows),
       rotary_(device, positions_),
       vectors_(device, source.part([](const ParameterSpec& spec) { return spec.vector; })) {
+  norm_weight_ = vectors_["model.norm.weight"];
+  norm_bias_ = vectors_.find("model.norm.bias");
   pack(source, options.weights);
   Arena planned;
   plan(planned);
@@ -113,8 +115,8 @@ void Engine::finish(const Piece& piece) {
                logits = logits_.slice_rows(0, n);
   device_.norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms,
                         .x = h,
-                        .weight = vectors_["model.norm.weight"],
-                        .bias = layer_norm ? vectors_["model.norm.bias"] : Tensor{},
+                        .weight = norm_weight_,
+                        .bias = norm_bias_,
                         .y = normed,
                         .statistics = scratch_.statistics.slice_rows(0, n).slice_cols(0, layer_norm ? 2 : 1),
                         .eps = config_.norm_eps});

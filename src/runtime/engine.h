@@ -66,6 +66,7 @@ class Engine {
   int64_t positions_, rows_;
   RotaryTables rotary_;
   PackedVectors vectors_;
+  Tensor norm_weight_, norm_bias_;  // of the final norm
   Tensor embedding_;
   DeviceMemory embedding_memory_, memory_;
   std::unique_ptr<PackedWeight> classifier_;
