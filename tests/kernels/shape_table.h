@@ -200,8 +200,6 @@ inline const std::vector<PagedCase> paged{
     {"long", {1, 64, 64, false, 64}, 4, {{3000, 1}, {1111, 2}, {2047, 1}}},
     {"long bf16 mfa-kr", {1, 48, 48, true, 64, 0, DType::bf16}, 26, {{2500, 1}}, 0, false, 24},
     {"128k bf16", {1, 16, 16, false, 64, 0, DType::bf16}, 3, {{131071, 1}}},
-    {"128k f32", {1, 16, 16, false, 64}, 3, {{131071, 1}}},
-    {"128k int8", {1, 16, 16, false, 64, 0, DType::i8}, 3, {{131071, 1}}},
     {"odd dims bf16", {2, 21, 37, false, 40, 0, DType::bf16}, 6, {{75, 2}, {0, 45}}},
     {"sharp", {1, 64, 64, false, 64, 0, DType::bf16}, 5, {{700, 1}, {0, 90}}, 0, false, 0, 0, 12},
     {"sharp mfa-kr", {1, 64, 64, true, 64, 0, DType::bf16}, 5, {{700, 1}, {0, 90}}, 0, false, 32, 0, 12},
@@ -221,9 +219,11 @@ inline const std::vector<PagedCase> paged{
 
 // Contexts of 128k at dims that are used: seconds and hundreds of megabytes each, so only in the full run.
 inline const std::vector<PagedCase> paged_long{
+    {"128k f32", {1, 16, 16, false, 64}, 3, {{131071, 1}}},
+    {"128k int8", {1, 16, 16, false, 64, 0, DType::i8}, 3, {{131071, 1}}},
     {"128k f32, 16x64", {1, 64, 64, false, 64}, 16, {{131071, 1}}},
-    {"128k bf16, 16x128", {1, 128, 128, false, 64, 0, DType::bf16}, 16, {{131070, 2}}},
-    {"128k int8, 16x128", {1, 128, 128, false, 64, 0, DType::i8}, 16, {{131071, 1}}},
+    {"128k bf16, 16x64", {1, 64, 64, false, 64, 0, DType::bf16}, 16, {{131070, 2}}},
+    {"128k int8, 16x64", {1, 64, 64, false, 64, 0, DType::i8}, 16, {{131071, 1}}},
     {"128k bf16 mfa-kr, 16x64", {1, 64, 64, true, 64, 0, DType::bf16}, 16, {{131071, 1}}, 0, false, 32},
     {"128k int8 mfa-kr, 16x64", {1, 64, 64, true, 64, 0, DType::i8}, 16, {{131071, 1}}, 0, false, 32},
     {"128k bf16, logits to 90", {1, 64, 64, false, 64, 0, DType::bf16}, 16, {{131071, 1}}, 0, false, 0, 0, 20},
