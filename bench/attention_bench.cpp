@@ -1,43 +1,14 @@
 // Kernels of the CPU device in GFLOP/s: attention as training and decoding call it, and the product they are compared
 // with. FLOPs as the command line's contract counts them: causal forward 2 · heads · T² · dim, with backward 3.5 ×.
-#include <benchmark/benchmark.h>
-
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <vector>
 
-#include "base/random.h"
-#include "kernels/device.h"
+#include "buffers.h"
 
 namespace mfa {
 namespace {
-
-class Buffers {
- public:
-  Tensor random(int64_t rows, int64_t cols) {
-    std::vector<float> values(static_cast<size_t>(rows * cols));
-    for (float& v : values) v = static_cast<float>(random_.normal());
-    const Tensor t = tensor(rows, cols);
-    device->upload(t, values.data());
-    return t;
-  }
-  Tensor tensor(int64_t rows, int64_t cols) {
-    return {memory_.emplace_back(*device, static_cast<size_t>(rows * cols) * 4).data(), DType::f32, rows, cols, cols};
-  }
-  Tensor bytes(size_t count) {
-    const int64_t n = static_cast<int64_t>(count);
-    return {memory_.emplace_back(*device, count).data(), DType::u8, 1, n, n};
-  }
-  std::unique_ptr<Device> device = make_cpu_device();
-
- private:
-  std::vector<DeviceMemory> memory_;
-  Random random_{1};
-};
-
-void rate(benchmark::State& state, double flops) {
-  state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
-}
 
 // heads, KV heads, dim, tokens, sequences, whether backward too
 void attention_train(benchmark::State& state) {
@@ -69,7 +40,7 @@ void attention_train(benchmark::State& state) {
     if (backward) b.device->attention_backward(grad);
   }
   const double forward = 2.0 * static_cast<double>(sequences * tokens * tokens * heads * dim);
-  rate(state, backward ? 3.5 * forward : forward);
+  count_flops(state, backward ? 3.5 * forward : forward);
 }
 BENCHMARK(attention_train)
     ->ArgNames({"heads", "kv", "dim", "tokens", "sequences", "backward"})
@@ -86,7 +57,10 @@ BENCHMARK(attention_train)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-// heads, KV heads, dim, cached tokens, bytes a number
+DType type_of(int64_t bytes) { return bytes == 4 ? DType::f32 : bytes == 2 ? DType::bf16 : DType::i8; }
+
+// heads, KV heads, dim, cached tokens, bytes a number. The cache is the same in every call: what fits in the last-level
+// cache is read from there (`mfa bench attention` rotates over several).
 void attention_decode(benchmark::State& state) {
   const int64_t heads = state.range(0), kv_heads = state.range(1), dim = state.range(2), tokens = state.range(3);
   Buffers b;
@@ -95,13 +69,13 @@ void attention_decode(benchmark::State& state) {
                         .value_dim = dim,
                         .page_tokens = 64,
                         .pages = tokens / 64,
-                        .type = state.range(4) == 2 ? DType::bf16 : DType::f32};
+                        .type = type_of(state.range(4))};
   const auto pool = b.device->make_kv_pool(spec);
   std::vector<int64_t> slots(static_cast<size_t>(tokens));
-  for (size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<int64_t>(i);
+  std::iota(slots.begin(), slots.end(), 0);
   b.device->kv_append(*pool, b.random(tokens, kv_heads * dim), b.random(tokens, kv_heads * dim), slots);
   std::vector<int32_t> pages(static_cast<size_t>(spec.pages));
-  for (size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<int32_t>(i);
+  std::iota(pages.begin(), pages.end(), 0);
   const PagedSequence sequence{.pages = pages, .first_row = 0, .n_rows = 1, .first_position = tokens - 1};
   const PagedAttentionArgs args{.pool = pool.get(),
                                 .q = b.random(1, heads * dim),
@@ -110,14 +84,17 @@ void attention_decode(benchmark::State& state) {
                                 .scale = 1 / std::sqrt(static_cast<double>(dim)),
                                 .sequences = std::span(&sequence, 1)};
   for (auto _ : state) b.device->attention_paged(args);
-  rate(state, 4.0 * static_cast<double>(heads * tokens * dim));
-  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(spec.bytes_per_token() * tokens) * 1e-9,
-                                              benchmark::Counter::kIsIterationInvariantRate);
+  count_flops(state, 4.0 * static_cast<double>(heads * tokens * dim));
+  count_bytes(state, static_cast<double>(spec.bytes_per_token() * tokens));
 }
 BENCHMARK(attention_decode)
     ->ArgNames({"heads", "kv", "dim", "tokens", "bytes"})
     ->Args({16, 1, 256, 8192, 4})
     ->Args({16, 1, 256, 8192, 2})
+    ->Args({16, 1, 256, 8192, 1})
+    ->Args({16, 1, 256, 32768, 2})
+    ->Args({64, 1, 256, 8192, 2})
+    ->Args({4, 1, 256, 32768, 2})
     ->Args({26, 1, 48, 8192, 4})
     ->Args({16, 16, 64, 8192, 4})
     ->UseRealTime()
@@ -130,9 +107,8 @@ void linear(benchmark::State& state) {
   const auto weight = b.device->pack_weight(b.random(out, in), state.range(3) == 2 ? DType::bf16 : DType::f32);
   const Tensor x = b.random(rows, in), y = b.tensor(rows, out);
   for (auto _ : state) b.device->linear(x, *weight, y);
-  rate(state, 2.0 * static_cast<double>(rows * in * out));
-  state.counters["GB/s"] =
-      benchmark::Counter(static_cast<double>(weight->bytes()) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  count_flops(state, 2.0 * static_cast<double>(rows * in * out));
+  count_bytes(state, static_cast<double>(weight->bytes()));
 }
 BENCHMARK(linear)
     ->ArgNames({"rows", "in", "out", "bytes"})
@@ -150,7 +126,7 @@ void matmul(benchmark::State& state) {
   Buffers b;
   const MatmulArgs args{.a = b.random(m, k), .b = b.random(n, k), .c = b.tensor(m, n), .transpose_b = true};
   for (auto _ : state) b.device->matmul(args);
-  rate(state, 2.0 * static_cast<double>(m * n * k));
+  count_flops(state, 2.0 * static_cast<double>(m * n * k));
 }
 BENCHMARK(matmul)
     ->ArgNames({"m", "n", "k"})

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 
 #ifdef MFA_OPENMP
 #include <omp.h>
@@ -72,14 +73,16 @@ void set_num_threads(int threads) {
 void parallel_for(int64_t n, const std::function<void(int64_t, int64_t)>& body) {
   const int64_t pieces = std::min<int64_t>(n, num_threads());
   if (pieces <= 0) return;
-  run_team(static_cast<int>(pieces), [&](int t) { body(n * t / pieces, n * (t + 1) / pieces); });
+  const auto member = [&](int t) { body(n * t / pieces, n * (t + 1) / pieces); };
+  run_team(static_cast<int>(pieces), std::cref(member));  // a reference: std::function then allocates nothing
 }
 
 void parallel_tasks(int64_t n, const std::function<void(int64_t, int)>& body) {
   std::atomic<int64_t> next{0};
-  run_team(static_cast<int>(std::min<int64_t>(n, num_threads())), [&](int t) {
+  const auto member = [&](int t) {
     for (int64_t i = next++; i < n; i = next++) body(i, t);
-  });
+  };
+  run_team(static_cast<int>(std::min<int64_t>(n, num_threads())), std::cref(member));
 }
 
 }  // namespace mfa

@@ -10,6 +10,12 @@ namespace mfa {
 
 struct Lora;
 
+// A parameter and its gradient (empty for a frozen one): found by name once, when a layer is made, so that a step
+// builds no names.
+struct Parameter {
+  Tensor value, gradient;
+};
+
 struct LayerContext {
   Device& device;
   const ModelConfig& config;
@@ -26,6 +32,9 @@ struct LayerContext {
   int64_t rows() const { return sequences * context; }
   // Empty for a frozen tensor.
   Tensor gradient(const std::string& name) const { return gradients->has(name) ? (*gradients)[name] : Tensor{}; }
+  Parameter parameter(const std::string& name) const {
+    return {weights[name], gradients != nullptr ? gradient(name) : Tensor{}};
+  }
 };
 
 // Activations that backward needs live in `saved` until the step ends; `scratch` serves one layer after the other.

@@ -2,18 +2,18 @@
 
 namespace mfa {
 
-NormLayer::NormLayer(const LayerContext& context, std::string name, NormKind kind, int64_t groups, Arena& saved)
-    : context_(&context), name_(std::move(name)), kind_(kind) {
+NormLayer::NormLayer(const LayerContext& context, const std::string& name, NormKind kind, int64_t groups, Arena& saved)
+    : context_(&context), weight_(context.parameter(name + ".weight")), kind_(kind) {
+  if (kind == NormKind::layer) bias_ = context.parameter(name + ".bias");
   const int64_t numbers = kind == NormKind::layer ? 2 * groups : groups;
-  statistics_ = saved.tensor(name_ + " statistics", context.device.real(), context.rows(), numbers);
+  statistics_ = saved.tensor(name + " statistics", context.device.real(), context.rows(), numbers);
 }
 
 NormArgs NormLayer::args(Tensor x, Tensor y) const {
-  const ParameterStore& w = context_->weights;
   return {.kind = kind_,
           .x = x,
-          .weight = w[name_ + ".weight"],
-          .bias = kind_ == NormKind::layer ? w[name_ + ".bias"] : Tensor{},
+          .weight = weight_.value,
+          .bias = bias_.value,
           .y = y,
           .statistics = statistics_,
           .eps = context_->config.norm_eps};
@@ -25,8 +25,8 @@ void NormLayer::backward(Tensor x, Tensor dy, Tensor dx, bool accumulate) {
   context_->device.norm_backward({.forward = args(x, {}),
                                   .dy = dy,
                                   .dx = dx,
-                                  .dweight = context_->gradient(name_ + ".weight"),
-                                  .dbias = kind_ == NormKind::layer ? context_->gradient(name_ + ".bias") : Tensor{},
+                                  .dweight = weight_.gradient,
+                                  .dbias = bias_.gradient,
                                   .accumulate_dx = accumulate});
 }
 

@@ -11,7 +11,7 @@ class NormLayer {
  public:
   NormLayer() = default;
   // `name` without ".weight". Normalises runs of weight.cols columns; `groups` of them in a row.
-  NormLayer(const LayerContext& context, std::string name, NormKind kind, int64_t groups, Arena& saved);
+  NormLayer(const LayerContext& context, const std::string& name, NormKind kind, int64_t groups, Arena& saved);
 
   void forward(Tensor x, Tensor y);
   // x as in forward. dx (=|+=) …; dweight, dbias are added to.
@@ -20,7 +20,7 @@ class NormLayer {
  private:
   NormArgs args(Tensor x, Tensor y) const;
   const LayerContext* context_ = nullptr;
-  std::string name_;
+  Parameter weight_, bias_;
   NormKind kind_ = NormKind::rms;
   Tensor statistics_;
 };

@@ -36,6 +36,8 @@ Transformer::Transformer(ParameterStore& weights, ParameterStore* gradients, con
                .context = context},
       rotary_(weights.device(), context) {
   Device& device = context_.device;
+  embedding_ = context_.parameter("model.embed_tokens.weight");
+  classifier_ = config_.tied ? embedding_ : context_.parameter("lm_head.weight");
   int64_t heads = 0;
   for (const LayerSpec& layer : config_.layers) heads += layer.attention.n_heads;
   alibi_memory_ = DeviceMemory(device, static_cast<size_t>(heads) * size_of(device.real()));
@@ -112,7 +114,7 @@ void Transformer::upload_batch(const TokenBatch& batch) {
 
 void Transformer::forward() {
   Device& device = context_.device;
-  device.embedding_forward(ids_, weights_["model.embed_tokens.weight"], embedded_);
+  device.embedding_forward(ids_, embedding_.value, embedded_);
   Tensor h = embedded_;
   for (Block& block : blocks_) {
     block.attention_norm.forward(h, block.attention_input);
@@ -126,28 +128,20 @@ void Transformer::forward() {
   final_norm_.forward(h, final_);
 }
 
-Tensor Transformer::classifier() const {
-  return weights_[config_.tied ? "model.embed_tokens.weight" : "lm_head.weight"];
-}
-
-Tensor Transformer::classifier_gradient() const {
-  return context_.gradient(config_.tied ? "model.embed_tokens.weight" : "lm_head.weight");
-}
-
 // Classifier, softmax and their gradients, a block of rows at a time: dnormed_ gets the gradient of final_.
 double Transformer::score(bool gradients, double gradient_scale) {
   Device& device = context_.device;
   for (int64_t r = 0; r < context_.rows(); r += logits_.rows) {
     const int64_t n = std::min(logits_.rows, context_.rows() - r);
     const Tensor logits = logits_.slice_rows(0, n), x = final_.slice_rows(r, n);
-    linear_forward(device, x, classifier(), {}, logits);
+    linear_forward(device, x, classifier_.value, {}, logits);
     device.cross_entropy({.logits = logits,
                           .targets = targets_.slice_cols(r, n),
                           .losses = losses_.slice_cols(r, n),
                           .gradient = gradients,
                           .gradient_scale = gradient_scale});
     if (gradients)
-      linear_backward(device, x, classifier(), logits, classifier_gradient(), {}, dnormed_.slice_rows(r, n));
+      linear_backward(device, x, classifier_.value, logits, classifier_.gradient, {}, dnormed_.slice_rows(r, n));
   }
   return device.sum(losses_);
 }
@@ -163,8 +157,7 @@ void Transformer::backward() {
     block.attention->backward(dh_, dnormed_);
     block.attention_norm.backward(i == 0 ? embedded_ : blocks_[i - 1].output, dnormed_, dh_, true);
   }
-  if (const Tensor dtable = context_.gradient("model.embed_tokens.weight"))
-    context_.device.embedding_backward(ids_, dh_, dtable);
+  if (embedding_.gradient) context_.device.embedding_backward(ids_, dh_, embedding_.gradient);
 }
 
 double Transformer::loss(const TokenBatch& batch) {
@@ -189,7 +182,7 @@ std::vector<double> Transformer::logits(const TokenBatch& batch) {
   for (int64_t r = 0; r < context_.rows(); r += logits_.rows) {
     const int64_t n = std::min(logits_.rows, context_.rows() - r);
     const Tensor logits = logits_.slice_rows(0, n);
-    linear_forward(context_.device, final_.slice_rows(r, n), classifier(), {}, logits);
+    linear_forward(context_.device, final_.slice_rows(r, n), classifier_.value, {}, logits);
     const std::vector<double> block = download_numbers(context_.device, logits);
     all.insert(all.end(), block.begin(), block.end());
   }

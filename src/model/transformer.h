@@ -61,12 +61,11 @@ class Transformer {
   void forward();
   void backward();
   double score(bool gradients, double gradient_scale);
-  Tensor classifier() const;
-  Tensor classifier_gradient() const;
 
   ParameterStore& weights_;
   ModelConfig config_;
   LayerContext context_;
+  Parameter embedding_, classifier_;  // the same one where they are tied
   RotaryTables rotary_;
   DeviceMemory alibi_memory_, memory_;
   std::vector<Arena::Entry> saved_entries_;

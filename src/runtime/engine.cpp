@@ -7,13 +7,6 @@
 
 namespace mfa {
 
-struct Engine::Piece {
-  StepItem* item;
-  int64_t begin, count;    // tokens [begin, begin + count) of the item
-  int64_t first_row;       // in the block
-  int64_t first_position;  // in the sequence
-};
-
 Engine::Engine(Device& device, const ModelConfig& config, const ParameterStore& weights, const EngineOptions& options)
     : Engine(device, config, *std::make_unique<WholeStore>(weights), options) {}
 
@@ -24,6 +17,8 @@ Engine::Engine(Device& device, const ModelConfig& config, ParameterSource& sourc
       rows_(options.rows),
       rotary_(device, positions_),
       vectors_(device, source.part([](const ParameterSpec& spec) { return spec.vector; })) {
+  norm_weight_ = vectors_["model.norm.weight"];
+  norm_bias_ = vectors_.find("model.norm.bias");
   pack(source, options.weights);
   Arena planned;
   plan(planned);
@@ -88,20 +83,21 @@ void Engine::plan(Arena& arena) {
 }
 
 void Engine::run_block(KvCache& cache, std::span<const Piece> pieces, int64_t rows) {
-  std::vector<int32_t> ids, positions;
+  block_ids_.clear();
+  block_positions_.clear();
   scratch_.rows = rows;
   scratch_.slots.clear();
   scratch_.sequences.clear();
   for (const Piece& piece : pieces) {
     for (int64_t i = 0; i < piece.count; ++i) {
-      ids.push_back(piece.item->ids[piece.begin + i]);
-      positions.push_back(static_cast<int32_t>(piece.first_position + i));
+      block_ids_.push_back(piece.item->ids[piece.begin + i]);
+      block_positions_.push_back(static_cast<int32_t>(piece.first_position + i));
       scratch_.slots.push_back(piece.item->sequence->slot(piece.first_position + i));
     }
     scratch_.sequences.push_back({piece.item->sequence->pages(), piece.first_row, piece.count, piece.first_position});
   }
-  device_.upload(ids_.slice_cols(0, rows), ids.data());
-  device_.upload(scratch_.positions.slice_cols(0, rows), positions.data());
+  device_.upload(ids_.slice_cols(0, rows), block_ids_.data());
+  device_.upload(scratch_.positions.slice_cols(0, rows), block_positions_.data());
   device_.embedding_forward(ids_.slice_cols(0, rows), embedding_, scratch_.h.slice_rows(0, rows));
   for (const InferenceLayer& layer : layers_) layer.forward(scratch_, cache);
   for (const Piece& piece : pieces) finish(piece);
@@ -119,29 +115,34 @@ void Engine::finish(const Piece& piece) {
                logits = logits_.slice_rows(0, n);
   device_.norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms,
                         .x = h,
-                        .weight = vectors_["model.norm.weight"],
-                        .bias = layer_norm ? vectors_["model.norm.bias"] : Tensor{},
+                        .weight = norm_weight_,
+                        .bias = norm_bias_,
                         .y = normed,
                         .statistics = scratch_.statistics.slice_rows(0, n).slice_cols(0, layer_norm ? 2 : 1),
                         .eps = config_.norm_eps});
   device_.linear(normed, *classifier_, logits);
-  std::vector<double> numbers;
+  Tensor wanted = logits;
   if (item.wanted == Wanted::losses) {
     device_.upload(targets_.slice_cols(0, n), item.targets.data() + piece.begin);
     device_.cross_entropy({.logits = logits, .targets = targets_.slice_cols(0, n), .losses = losses_.slice_cols(0, n)});
-    numbers = download_numbers(device_, losses_.slice_cols(0, n));
-  } else {
-    numbers = download_numbers(device_, logits);
+    wanted = losses_.slice_cols(0, n);
   }
-  item.result.insert(item.result.end(), numbers.begin(), numbers.end());
+  if (wanted.type == DType::f32) {
+    const size_t before = item.result.size();
+    item.result.resize(before + static_cast<size_t>(wanted.size()));
+    device_.download(item.result.data() + before, wanted);
+  } else {
+    const std::vector<double> numbers = download_numbers(device_, wanted);
+    item.result.insert(item.result.end(), numbers.begin(), numbers.end());
+  }
 }
 
 void Engine::step(KvCache& cache, std::span<StepItem> items) {
-  std::vector<Piece> pieces;
+  pieces_.clear();
   int64_t rows = 0;
   const auto flush = [&] {
-    if (rows > 0) run_block(cache, pieces, rows);
-    pieces.clear();
+    if (rows > 0) run_block(cache, pieces_, rows);
+    pieces_.clear();
     rows = 0;
   };
   for (StepItem& item : items) {
@@ -157,7 +158,7 @@ void Engine::step(KvCache& cache, std::span<StepItem> items) {
     item.sequence->extend(n);
     for (int64_t begin = 0; begin < n;) {
       const int64_t count = std::min(n - begin, rows_ - rows);
-      pieces.push_back({&item, begin, count, rows, start + begin});
+      pieces_.push_back({&item, begin, count, rows, start + begin});
       rows += count;
       begin += count;
       if (rows == rows_) flush();

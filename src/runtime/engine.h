@@ -50,7 +50,12 @@ class Engine {
   size_t weight_bytes() const { return weight_bytes_; }
 
  private:
-  struct Piece;  // a run of rows of the current block that belongs to one item
+  struct Piece {  // a run of rows of the current block that belongs to one item
+    StepItem* item;
+    int64_t begin, count;    // tokens [begin, begin + count) of the item
+    int64_t first_row;       // in the block
+    int64_t first_position;  // in the sequence
+  };
   void pack(ParameterSource& source, DType storage);
   void plan(Arena& arena);
   void run_block(KvCache& cache, std::span<const Piece> pieces, int64_t rows);
@@ -61,12 +66,16 @@ class Engine {
   int64_t positions_, rows_;
   RotaryTables rotary_;
   PackedVectors vectors_;
+  Tensor norm_weight_, norm_bias_;  // of the final norm
   Tensor embedding_;
   DeviceMemory embedding_memory_, memory_;
   std::unique_ptr<PackedWeight> classifier_;
   std::vector<InferenceLayer> layers_;
   InferenceScratch scratch_;
   Tensor ids_, targets_, logits_, losses_;
+  // Of the current step; members, so that a step after the first allocates nothing.
+  std::vector<Piece> pieces_;
+  std::vector<int32_t> block_ids_, block_positions_;
   size_t weight_bytes_ = 0;
 };
 

@@ -52,14 +52,10 @@ PackedVectors::PackedVectors(Device& device, const ParameterStore& weights) {
 
 InferenceLayer::InferenceLayer(Device& device, const ModelConfig& config, int64_t layer, const ParameterStore& weights,
                                const PackedVectors& vectors, RotaryTable rotary, DType storage)
-    : device_(&device),
-      config_(&config),
-      spec_(&config.layers[layer].attention),
-      layer_(layer),
-      prefix_("model.layers." + std::to_string(layer) + "."),
-      vectors_(&vectors),
-      rotary_(rotary) {
-  const std::string attn = prefix_ + "self_attn.", mlp = prefix_ + "mlp.";
+    : device_(&device), config_(&config), spec_(&config.layers[layer].attention), layer_(layer), rotary_(rotary) {
+  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+  const std::string attn = prefix + "self_attn.", mlp = prefix + "mlp.";
+  find_vectors(vectors, prefix);
   const bool owns = config.owns_cache(layer);
   const std::string first = attn + (latent() && spec_->q_rank > 0 ? "q_a_proj.weight" : "q_proj.weight");
   std::string last = first;
@@ -97,6 +93,25 @@ InferenceLayer::InferenceLayer(Device& device, const ModelConfig& config, int64_
   }
 }
 
+void InferenceLayer::find_vectors(const PackedVectors& vectors, const std::string& prefix) {
+  const auto find_norm = [&](const std::string& name) {
+    return Norm{vectors.find(prefix + name + ".weight"), vectors.find(prefix + name + ".bias")};
+  };
+  input_norm_ = find_norm("input_layernorm");
+  ffn_norm_ = find_norm("post_attention_layernorm");
+  query_latent_norm_ = find_norm(latent() ? "self_attn.q_a_layernorm" : "self_attn.inter_norm");
+  cached_latent_norm_ = find_norm("self_attn.kv_a_layernorm");
+  query_norm_ = find_norm("self_attn.q_norm");
+  key_norm_ = find_norm("self_attn.k_norm");
+  query_bias_ = vectors.find(prefix + "self_attn.q_proj.bias");
+  key_bias_ = vectors.find(prefix + "self_attn.k_proj.bias");
+  value_bias_ = vectors.find(prefix + "self_attn.v_proj.bias");
+  output_bias_ = vectors.find(prefix + "self_attn.o_proj.bias");
+  gate_bias_ = vectors.find(prefix + "mlp.gate_proj.bias");
+  up_bias_ = vectors.find(prefix + "mlp.up_proj.bias");
+  down_bias_ = vectors.find(prefix + "mlp.down_proj.bias");
+}
+
 size_t InferenceLayer::weight_bytes() const {
   size_t total = 0;
   for (const auto* w : {&down_, &q_up_, &out_, &gate_up_, &ffn_down_})
@@ -126,13 +141,12 @@ InferenceLayer::Sizes InferenceLayer::sizes() const {
           .statistics = 2 * std::max(spec_->n_heads, spec_->kv_heads)};
 }
 
-void InferenceLayer::norm(const std::string& name, bool layer_norm, Tensor x, Tensor y, Tensor statistics) const {
-  const Tensor weight = (*vectors_)[name + ".weight"];
-  const int64_t numbers = x.cols / weight.cols * (layer_norm ? 2 : 1);
+void InferenceLayer::norm(const Norm& norm, bool layer_norm, Tensor x, Tensor y, Tensor statistics) const {
+  const int64_t numbers = x.cols / norm.weight.cols * (layer_norm ? 2 : 1);
   device_->norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms,
                          .x = x,
-                         .weight = weight,
-                         .bias = layer_norm ? (*vectors_)[name + ".bias"] : Tensor{},
+                         .weight = norm.weight,
+                         .bias = norm.bias,
                          .y = y,
                          .statistics = statistics.slice_rows(0, x.rows).slice_cols(0, numbers),
                          .eps = config_->norm_eps});
@@ -151,8 +165,8 @@ void InferenceLayer::rotate(InferenceScratch& s, Tensor x, int64_t heads, int64_
                  .inverse = inverse});
 }
 
-void InferenceLayer::add_bias(const std::string& name, Tensor y) const {
-  if (vectors_->has(name)) device_->add_bias(y, (*vectors_)[name]);
+void InferenceLayer::add_bias(Tensor bias, Tensor y) const {
+  if (bias) device_->add_bias(y, bias);
 }
 
 bool InferenceLayer::rotate_on_read() const {
@@ -160,11 +174,9 @@ bool InferenceLayer::rotate_on_read() const {
 }
 
 Tensor InferenceLayer::queries(InferenceScratch& s, Tensor p) const {
-  const std::string attn = prefix_ + "self_attn.";
   Tensor q = p;
   if (spec_->q_norm) {
-    norm(attn + (latent() ? "q_a_layernorm" : "inter_norm"), false, p,
-         s.q_latent.slice_rows(0, s.rows).slice_cols(0, spec_->q_rank), s.statistics);
+    norm(query_latent_norm_, false, p, s.q_latent.slice_rows(0, s.rows).slice_cols(0, spec_->q_rank), s.statistics);
     q = s.q_latent.slice_rows(0, s.rows).slice_cols(0, spec_->q_rank);
   }
   const Tensor up = s.q.slice_rows(0, s.rows).slice_cols(0, spec_->n_heads * spec_->key_dim());
@@ -173,7 +185,7 @@ Tensor InferenceLayer::queries(InferenceScratch& s, Tensor p) const {
     q = up;
   }
   if (spec_->qk_norm) {
-    norm(attn + "q_norm", false, q, up, s.statistics);
+    norm(query_norm_, false, q, up, s.statistics);
     q = up;
   }
   rotate(s, q, spec_->n_heads, spec_->key_dim(), spec_->key_dim() - spec_->rotary_dim(), false);
@@ -202,7 +214,7 @@ Tensor InferenceLayer::absorb(InferenceScratch& s, Tensor q) const {
 void InferenceLayer::append_latent(InferenceScratch& s, KvCache& cache, Tensor p) const {
   const int64_t rank = spec_->kv_rank, rope = spec_->rope_dim;
   const Tensor cached = s.cached.slice_rows(0, s.rows).slice_cols(0, rank + rope);
-  norm(prefix_ + "self_attn.kv_a_layernorm", false, p.slice_cols(0, rank), cached.slice_cols(0, rank), s.statistics);
+  norm(cached_latent_norm_, false, p.slice_cols(0, rank), cached.slice_cols(0, rank), s.statistics);
   if (rope > 0) {
     device_->convert(cached.slice_cols(rank, rope), p.slice_cols(rank, rope));
     rotate(s, cached.slice_cols(rank, rope), 1, rope, 0, false);
@@ -217,7 +229,7 @@ void InferenceLayer::append(InferenceScratch& s, KvCache& cache, Tensor p) const
   const int64_t key_cols = spec_->kv_heads * spec_->head_dim;
   Tensor k = p.slice_cols(0, key_cols);
   if (spec_->qk_norm) {
-    norm(prefix_ + "self_attn.k_norm", false, k, s.k.slice_rows(0, s.rows).slice_cols(0, key_cols), s.statistics);
+    norm(key_norm_, false, k, s.k.slice_rows(0, s.rows).slice_cols(0, key_cols), s.statistics);
     k = s.k.slice_rows(0, s.rows).slice_cols(0, key_cols);
   }
   if (!rotate_on_read()) rotate(s, k, spec_->kv_heads, spec_->head_dim, 0, false);
@@ -239,18 +251,17 @@ Tensor InferenceLayer::head_outputs(InferenceScratch& s, Tensor out) const {
 }
 
 void InferenceLayer::attention(InferenceScratch& s, KvCache& cache) const {
-  const std::string attn = prefix_ + "self_attn.";
   const Tensor h = s.h.slice_rows(0, s.rows), normed = s.normed.slice_rows(0, s.rows);
   const Tensor p = s.down.slice_rows(0, s.rows).slice_cols(0, down_->out);
   device_->linear(normed, *down_, p);
   const int64_t q_cols = query_cols();
   if (spec_->qkv_bias) {
-    add_bias(attn + "q_proj.bias", p.slice_cols(0, q_cols));
+    add_bias(query_bias_, p.slice_cols(0, q_cols));
     if (config_->owns_cache(layer_) && spec_->key_source == KeySource::projection) {
       const int64_t key_cols = spec_->kv_heads * spec_->head_dim;
-      add_bias(attn + "k_proj.bias", p.slice_cols(q_cols, key_cols));
+      add_bias(key_bias_, p.slice_cols(q_cols, key_cols));
       if (spec_->value_source == ValueSource::projection)
-        add_bias(attn + "v_proj.bias", p.slice_cols(q_cols + key_cols, p.cols - q_cols - key_cols));
+        add_bias(value_bias_, p.slice_cols(q_cols + key_cols, p.cols - q_cols - key_cols));
     }
   }
   if (config_->owns_cache(layer_)) append(s, cache, p.slice_cols(q_cols, p.cols - q_cols));
@@ -273,26 +284,25 @@ void InferenceLayer::attention(InferenceScratch& s, KvCache& cache) const {
   }
   device_->attention_paged(args);
   device_->linear(head_outputs(s, out), *out_, normed);
-  add_bias(attn + "o_proj.bias", normed);
+  add_bias(output_bias_, normed);
   device_->add(h, normed);
 }
 
 void InferenceLayer::forward(InferenceScratch& s, KvCache& cache) const {
   const bool layer_norm = config_->norm == ModelNorm::layer;
-  const std::string mlp = prefix_ + "mlp.";
   const Tensor h = s.h.slice_rows(0, s.rows), normed = s.normed.slice_rows(0, s.rows);
-  norm(prefix_ + "input_layernorm", layer_norm, h, normed, s.statistics);
+  norm(input_norm_, layer_norm, h, normed, s.statistics);
   attention(s, cache);
-  norm(prefix_ + "post_attention_layernorm", layer_norm, h, normed, s.statistics);
+  norm(ffn_norm_, layer_norm, h, normed, s.statistics);
   const int64_t ffn = config_->layers[layer_].ffn;
   const Tensor gate_up = s.gate_up.slice_rows(0, s.rows).slice_cols(0, 2 * ffn),
                act = s.act.slice_rows(0, s.rows).slice_cols(0, ffn);
   device_->linear(normed, *gate_up_, gate_up);
-  add_bias(mlp + "gate_proj.bias", gate_up.slice_cols(0, ffn));
-  add_bias(mlp + "up_proj.bias", gate_up.slice_cols(ffn, ffn));
+  add_bias(gate_bias_, gate_up.slice_cols(0, ffn));
+  add_bias(up_bias_, gate_up.slice_cols(ffn, ffn));
   device_->swiglu_forward(gate_up.slice_cols(0, ffn), gate_up.slice_cols(ffn, ffn), act);
   device_->linear(act, *ffn_down_, normed);
-  add_bias(mlp + "down_proj.bias", normed);
+  add_bias(down_bias_, normed);
   device_->add(h, normed);
 }
 

@@ -20,6 +20,7 @@ class PackedVectors {
   PackedVectors(Device& device, const ParameterStore& weights);
   Tensor operator[](const std::string& name) const { return vectors_.at(name); }
   bool has(const std::string& name) const { return vectors_.contains(name); }
+  Tensor find(const std::string& name) const { return has(name) ? (*this)[name] : Tensor{}; }  // empty: there is none
 
  private:
   DeviceMemory memory_;
@@ -56,9 +57,13 @@ class InferenceLayer {
   void append(InferenceScratch& s, KvCache& cache, Tensor p) const;
   void append_latent(InferenceScratch& s, KvCache& cache, Tensor p) const;
   Tensor head_outputs(InferenceScratch& s, Tensor out) const;
-  void norm(const std::string& name, bool layer_norm, Tensor x, Tensor y, Tensor statistics) const;
+  struct Norm {
+    Tensor weight, bias;
+  };
+  void find_vectors(const PackedVectors& vectors, const std::string& prefix);
+  void norm(const Norm& norm, bool layer_norm, Tensor x, Tensor y, Tensor statistics) const;
   void rotate(InferenceScratch& s, Tensor x, int64_t heads, int64_t head_dim, int64_t offset, bool inverse) const;
-  void add_bias(const std::string& name, Tensor y) const;
+  void add_bias(Tensor bias, Tensor y) const;  // an empty bias is none
   // The cache holds unrotated keys where the value is the key before RoPE.
   bool rotate_on_read() const;
   bool latent() const { return spec_->key_source == KeySource::latent; }
@@ -68,9 +73,10 @@ class InferenceLayer {
   const ModelConfig* config_;
   const AttentionSpec* spec_;
   int64_t layer_;
-  std::string prefix_;
-  const PackedVectors* vectors_;
   RotaryTable rotary_;
+  // Found by name once, so that a step builds no names. Empty where the layer has none.
+  Norm input_norm_, ffn_norm_, query_latent_norm_, cached_latent_norm_, query_norm_, key_norm_;
+  Tensor query_bias_, key_bias_, value_bias_, output_bias_, gate_bias_, up_bias_, down_bias_;
   DeviceMemory alibi_memory_;
   Tensor alibi_;
   std::unique_ptr<PackedWeight> down_, q_up_, out_, gate_up_, ffn_down_;

@@ -88,11 +88,13 @@ Problem make_problem(Device& device, const AttentionCase& c) {
   const double logit = dims * std::max(1.0, c.spread) + distance / 4;
   const double row = logit + std::sqrt(static_cast<double>(c.tokens));
   const double column = row + std::sqrt(static_cast<double>(c.tokens * c.n_heads / c.kv_heads + c.value_dim));
-  // dq and dk come from p (dp − δ), a difference of sums of value_dim products, which cancel where p is near 1.
+  // dq and dk come from p (dp − δ), a difference of sums of value_dim products, which cancel where p is near 1; times
+  // keys, or queries of size `spread`.
   const double cancelled = args.shape.scale * std::sqrt(static_cast<double>(c.value_dim));
+  const double cancelled_key = cancelled * std::max(1.0, c.spread);
   p.results = {
-      {"out", args.out, row},        {"lse", args.lse, row, c.spread}, {"max_logit", args.max_logit, logit, c.spread},
-      {"dq", dq, column, cancelled}, {"dk", dk, column, cancelled},    {"dv", dv, column}};
+      {"out", args.out, row},        {"lse", args.lse, row, c.spread},  {"max_logit", args.max_logit, logit, c.spread},
+      {"dq", dq, column, cancelled}, {"dk", dk, column, cancelled_key}, {"dv", dv, column}};
   return p;
 }
 

@@ -17,10 +17,23 @@ void feed_one_by_one(PagedSession& session, const std::vector<Piece>& pieces) {
   }
 }
 
-TEST(Paged, DevicesAgree) {
+// Roundings (devices_under_test.h) that a case's results may be off by, as in training (attention_problem.cpp).
+double roundings_of(const shapes::PagedCase& c, double tokens) {
+  const double spread = std::max(1.0, c.spread), dim = static_cast<double>(c.pool.key_dim);
+  // The length of rotations, 1.25, goes into every logit; the two factors of a rotation round apart.
+  const double logit = std::sqrt(dim) * spread * (c.rotated > 0 ? 3 : 1);
+  double roundings = logit + (c.alibi ? tokens / 4 : 0) + std::sqrt(tokens);
+  // The plain twin holds the same 8-bit numbers. The kernel rounds queries and probabilities to 16 bits: half a step of
+  // max / 32767 each, max of a row at most 4.5 times its spread: 7e-5 = 1150 roundings of 2^-24 for each number; errors
+  // of a logit's terms add like a random walk and stay one such error of the logit, whose size is `spread`.
+  if (c.pool.type == DType::i8) roundings += 1150 * (1 + spread);
+  return roundings;
+}
+
+void expect_devices_agree(const std::vector<shapes::PagedCase>& cases) {
   const auto exact_device = make_reference_device(DType::f64);
   const auto devices = devices_under_test();
-  for (const shapes::PagedCase& c : shapes::paged) {
+  for (const shapes::PagedCase& c : cases) {
     PagedSession exact(*exact_device, c);
     exact.append(exact.contexts());
     exact.append(exact.calls());
@@ -31,23 +44,19 @@ TEST(Paged, DevicesAgree) {
       session.append(session.contexts());
       session.append(session.calls());
       session.attend(session.calls());
-      for (const Piece& piece : session.calls()) {
-        // As in training (attention_problem.cpp).
-        const auto tokens = static_cast<double>(piece.first + piece.count), dim = static_cast<double>(c.pool.key_dim);
-        // The length of rotations, 1.25, goes into every logit; the two factors of a rotation round apart.
-        const double logit = std::sqrt(dim) * std::max(1.0, c.spread) * (c.rotated > 0 ? 3 : 1);
-        double roundings = logit + (c.alibi ? tokens / 4 : 0) + std::sqrt(tokens);
-        // The plain twin holds the same 8-bit numbers. The kernel rounds queries and probabilities to 16 bits: half a
-        // step of max / 32767 each, max of a row at most 4.5 times its spread: 7e-5 = 1150 roundings of 2^-24 for each
-        // number; errors of a logit's terms add like a random walk and stay one such error of the logit.
-        if (c.pool.type == DType::i8) roundings += 2 * 1150;
-        EXPECT_EQ(difference(session.result(piece), exact.result(piece), roundings), "")
+      for (const Piece& piece : session.calls())
+        EXPECT_EQ(difference(session.result(piece), exact.result(piece),
+                             roundings_of(c, static_cast<double>(piece.first + piece.count))),
+                  "")
             << "sequence " << piece.sequence;
-      }
       EXPECT_TRUE(session.operands().frames_intact());
     }
   }
 }
+
+TEST(Paged, DevicesAgree) { expect_devices_agree(shapes::paged); }
+
+TEST(PagedFull, DevicesAgreeAt128k) { expect_devices_agree(shapes::paged_long); }
 
 TEST(Paged, PoolHoldsNoPadding) {
   for (const auto& device : devices_under_test())

@@ -156,6 +156,11 @@ inline const std::vector<AttentionCase> attention{
     {"many tiles, mqa", 1, 257, 26, 1, 48, 48, 0, false, true},
     {"many tiles, window, alibi", 2, 259, 3, 1, 40, 40, 100, true, false, false, false, 7},
     {"tall, sharp", 1, 520, 2, 1, 96, 64, 0, false, false, false, false, 0, 12},
+    // Logits are normal with `spread`: of some 10⁴, the widest are at ±4 spreads.
+    {"logits to 80", 1, 90, 5, 1, 48, 48, 0, false, false, false, false, 0, 20},
+    {"logits to 80, key is value", 2, 35, 4, 2, 40, 40, 0, false, false, true, false, 0, 20},
+    {"one-hot", 1, 70, 3, 1, 64, 64, 0, false, false, false, false, 0, 60},
+    {"one-hot, window, documents", 1, 80, 4, 2, 24, 16, 30, false, true, false, true, 3, 60},
 };
 
 // Prompts and single tokens over a paged cache.
@@ -203,6 +208,27 @@ inline const std::vector<PagedCase> paged{
     {"int8 odd", {1, 7, 67, false, 5, 0, DType::i8}, 3, {{33, 1}, {0, 12}}},
     {"int8 window, alibi", {1, 48, 48, false, 64, 0, DType::i8}, 7, {{300, 1}, {0, 70}}, 70, true},
     {"int8 mfa-kr", {1, 96, 96, true, 64, 0, DType::i8}, 26, {{130, 1}, {0, 70}}, 0, false, 48},
+    {"logits to 80", {1, 256, 256, false, 64}, 16, {{600, 1}, {0, 30}}, 0, false, 0, 0, 20},
+    {"logits to 80 bf16", {1, 48, 48, false, 64, 0, DType::bf16}, 26, {{700, 1}, {0, 70}}, 0, false, 0, 0, 20},
+    {"logits to 80 int8", {1, 64, 64, false, 64, 0, DType::i8}, 5, {{700, 1}, {0, 70}}, 0, false, 0, 0, 20},
+    {"logits to 80 mfa-kr", {1, 48, 48, true, 64, 0, DType::bf16}, 7, {{700, 1}, {0, 70}}, 0, false, 24, 0, 16},
+    {"one-hot", {1, 64, 64, false, 64}, 5, {{700, 1}, {0, 70}}, 0, false, 0, 0, 100},
+    {"one-hot int8", {1, 64, 64, false, 64, 0, DType::i8}, 5, {{700, 1}, {0, 70}}, 0, false, 0, 0, 100},
+    {"one-hot mfa-kr bf16", {1, 64, 64, true, 64, 0, DType::bf16}, 5, {{700, 1}, {0, 70}}, 0, false, 32, 0, 80},
+};
+
+// Contexts of 128k at dims that are used: seconds and hundreds of megabytes each, so only in the full run.
+inline const std::vector<PagedCase> paged_long{
+    {"128k f32", {1, 16, 16, false, 64}, 3, {{131071, 1}}},
+    {"128k int8", {1, 16, 16, false, 64, 0, DType::i8}, 3, {{131071, 1}}},
+    {"128k f32, 16x64", {1, 64, 64, false, 64}, 16, {{131071, 1}}},
+    {"128k bf16, 16x64", {1, 64, 64, false, 64, 0, DType::bf16}, 16, {{131070, 2}}},
+    {"128k int8, 16x64", {1, 64, 64, false, 64, 0, DType::i8}, 16, {{131071, 1}}},
+    {"128k bf16 mfa-kr, 16x64", {1, 64, 64, true, 64, 0, DType::bf16}, 16, {{131071, 1}}, 0, false, 32},
+    {"128k int8 mfa-kr, 16x64", {1, 64, 64, true, 64, 0, DType::i8}, 16, {{131071, 1}}, 0, false, 32},
+    {"128k bf16, logits to 90", {1, 64, 64, false, 64, 0, DType::bf16}, 16, {{131071, 1}}, 0, false, 0, 0, 20},
+    {"128k int8, logits to 90", {1, 64, 64, false, 64, 0, DType::i8}, 16, {{131071, 1}}, 0, false, 0, 0, 20},
+    {"128k bf16, window of 100k", {1, 64, 64, false, 64, 0, DType::bf16}, 8, {{131071, 1}}, 100000},
 };
 
 struct LinearCase {
