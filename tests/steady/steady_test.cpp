@@ -63,7 +63,7 @@ TEST_P(SteadyTest, TrainingStep) {
   const ModelConfig config = make_config(GetParam());
   ParameterStore weights(*device, config), gradients(*device, config);
   initialise(weights, config, {});
-  Optimizer optimizer(weights, gradients, config, {});
+  Optimizer optimizer(weights, gradients, {});
   constexpr int64_t kSequences = 2;
   Transformer model(weights, &gradients, config, kSequences, config.context);
   const int64_t tokens = kSequences * config.context;
