@@ -108,9 +108,8 @@ Json parse_json_stream(std::string_view text, std::string_view where, const Json
 }
 
 OrderedJson parse_ordered_json(std::string_view text, std::string_view where) {
-  OrderedJson document = parse<OrderedJson>(text, where);
   check_integers(text, where);
-  return document;
+  return parse<OrderedJson>(text, where);
 }
 
 const Json* find_member(const Json& object, std::string_view key, std::string_view where) {
