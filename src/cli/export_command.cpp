@@ -54,7 +54,7 @@ class ExportCommand : public Command {
     weights->check(config);
     ParameterStore store(*device, config);
     load_parameters(*weights, config, store);
-    if (!adapter_.empty()) merge(load_adapter(*device, config, adapter_), store);
+    if (!adapter_.empty()) merge(load_adapter(*device, config, adapter_, has_interleaved_rows(source_)), store);
     if (layout_of(config) == Layout::mfa_cpp) {
       const FoldedModel folded = fold(config, store);
       if (layout_of(folded.config) == Layout::mfa_cpp)

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "formats/json.h"
 #include "formats/safetensors.h"
+#include "model/gguf_names.h"
 
 namespace mfa {
 namespace {
@@ -15,6 +16,17 @@ namespace {
 constexpr std::string_view kPrefix = "base_model.model.";
 
 std::string name_on_disk(const ParameterSpec& spec) { return std::string(kPrefix) + spec.name; }
+
+using Reorder = void (*)(const RotaryRows& rows, int64_t cols, std::span<float> values);
+
+// Rows of B are rows of the module's output, and go where those of W go.
+void reorder_rows(const ModelConfig& config, const ParameterSpec& spec, Reorder reorder, std::vector<float>& values) {
+  constexpr std::string_view kB = ".lora_B.weight";
+  if (!spec.name.ends_with(kB)) return;
+  ParameterSpec base = spec;
+  base.name = spec.name.substr(0, spec.name.size() - kB.size()) + ".weight";
+  if (const auto rows = interleaved_rows(GgufArchitecture::deepseek2, config, base)) reorder(*rows, spec.cols, values);
+}
 
 std::vector<std::string> targets_of(const LoraSpec& spec, const ModelConfig& config) {
   if (!spec.targets.empty()) return spec.targets;
@@ -67,18 +79,19 @@ LoraSpec read_spec(const fs::path& file) {
 
 }  // namespace
 
-void write_adapter_weights(const fs::path& folder, const Lora& lora) {
+void write_adapter_weights(const fs::path& folder, const Lora& lora, const ModelConfig& config, bool interleaved) {
   std::vector<std::vector<float>> values;
   std::vector<TensorToWrite> tensors;
   for (const ParameterSpec& spec : lora.weights.table()) {
     values.push_back(lora.weights.download(spec));
+    if (interleaved) reorder_rows(config, spec, half_split_to_interleaved, values.back());
     tensors.push_back(
         {name_on_disk(spec), DType::f32, {spec.rows, spec.cols}, std::as_bytes(std::span(values.back()))});
   }
   write_safetensors(folder / kAdapterWeights, tensors);
 }
 
-void read_adapter_weights(const fs::path& folder, Lora& lora) {
+void read_adapter_weights(const fs::path& folder, Lora& lora, const ModelConfig& config, bool interleaved) {
   const SafetensorsReader reader(folder / kAdapterWeights);
   std::set<std::string> known;
   for (const ParameterSpec& spec : lora.weights.table()) {
@@ -86,6 +99,7 @@ void read_adapter_weights(const fs::path& folder, Lora& lora) {
     const std::vector<int64_t> shape = {spec.rows, spec.cols};
     std::vector<float> values(static_cast<size_t>(spec.size()));
     to_f32(reader.get(name, shape), values);
+    if (interleaved) reorder_rows(config, spec, interleaved_to_half_split, values);
     lora.weights.upload(spec, values);
     known.insert(name);
   }
@@ -114,11 +128,11 @@ void write_adapter_config(const fs::path& folder, const LoraSpec& spec, const Mo
   write_file(folder / kAdapterConfig, json.dump(2) + "\n");
 }
 
-Lora load_adapter(Device& device, const ModelConfig& config, const fs::path& folder) {
+Lora load_adapter(Device& device, const ModelConfig& config, const fs::path& folder, bool interleaved) {
   if (!path_exists(folder / kAdapterConfig))
     bad_input("[lora] {} has no {}: it is no adapter folder", folder.string(), kAdapterConfig);
   Lora lora(device, config, read_spec(folder / kAdapterConfig));
-  read_adapter_weights(folder, lora);
+  read_adapter_weights(folder, lora, config, interleaved);
   return lora;
 }
 

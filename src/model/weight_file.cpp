@@ -14,12 +14,6 @@
 namespace mfa {
 namespace {
 
-bool has_interleaved_rows(const fs::path& model) {
-  const fs::path config = folder_of(model) / "config.json";
-  return path_exists(config) &&
-         rotates_neighbours(parse_json(MappedFile(config).text(), config.string()), config.string());
-}
-
 class SafetensorsWeights : public WeightFile {
  public:
   SafetensorsWeights(const fs::path& file_or_folder, bool interleaved)
@@ -52,6 +46,13 @@ class SafetensorsWeights : public WeightFile {
 };
 
 }  // namespace
+
+bool has_interleaved_rows(const fs::path& model) {
+  if (is_gguf_model(model)) return false;
+  const fs::path config = folder_of(model) / "config.json";
+  return path_exists(config) &&
+         rotates_neighbours(parse_json(MappedFile(config).text(), config.string()), config.string());
+}
 
 std::unique_ptr<WeightFile> open_weights(const fs::path& model) {
   if (is_gguf_model(model)) return std::make_unique<GgufWeights>(model);

@@ -36,6 +36,10 @@ class WeightFile {
 // `model` is a folder, a .safetensors file or a GGUF file.
 std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& model);
 
+// A model folder whose weights keep DeepSeek's order of rotary rows; open_weights puts them into ours. An adapter
+// beside such a model has to keep that order too.
+bool has_interleaved_rows(const std::filesystem::path& model);
+
 // The type that most numbers are stored in, by the file's name for it ("f32", "bf16", "Q4_1").
 std::string main_type(const WeightFile& weights);
 

@@ -63,14 +63,14 @@ std::string_view RunModel::config_file() const { return lora != nullptr ? kAdapt
 
 void RunModel::write_weights(const fs::path& folder) const {
   if (lora != nullptr)
-    write_adapter_weights(folder, *lora);
+    write_adapter_weights(folder, *lora, config, interleaved);
   else
     write_parameters(folder / "model.safetensors", weights);
 }
 
 void RunModel::read_weights(const fs::path& folder) const {
   if (lora != nullptr)
-    read_adapter_weights(folder, *lora);
+    read_adapter_weights(folder, *lora, config, interleaved);
   else
     load_parameters(SafetensorsReader(folder / "model.safetensors"), config, weights);
 }

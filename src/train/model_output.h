@@ -16,6 +16,7 @@ struct RunModel {
   ParameterStore& weights;
   Lora* lora = nullptr;              // null: the weights themselves are trained
   std::filesystem::path base;        // with lora: the model that the adapters belong to
+  bool interleaved = false;          // with lora: the base's rotary rows on disk are DeepSeek's (model/weight_file.h)
   std::filesystem::path companions;  // see write_companions; empty: none
 
   ParameterStore& trained() const { return lora != nullptr ? lora->weights : weights; }

@@ -147,7 +147,7 @@ class LoraFolderTest : public testing::Test {
   void write(const LoraSpec& spec) {
     Lora lora(*device_, config_, spec);
     test::randomise(lora.weights, 5);
-    write_adapter_weights(folder_, lora);
+    write_adapter_weights(folder_, lora, config_, false);
     write_adapter_config(folder_, spec, config_, "some/model");
     written_ = download_numbers(*device_, lora.weights.flat());
   }
@@ -157,7 +157,7 @@ class LoraFolderTest : public testing::Test {
     json[key] = value;
     write_file(folder_ / kAdapterConfig, json.dump());
     try {
-      load_adapter(*device_, config_, folder_);
+      load_adapter(*device_, config_, folder_, false);
     } catch (const BadInput& error) {
       return error.what();
     }
@@ -172,16 +172,40 @@ class LoraFolderTest : public testing::Test {
 
 TEST_F(LoraFolderTest, ComesBackAsItWasWritten) {
   write({.rank = 2, .alpha = 5, .targets = {"q_proj", "v_proj"}});
-  const Lora back = load_adapter(*device_, config_, folder_);
+  const Lora back = load_adapter(*device_, config_, folder_, false);
   EXPECT_EQ(back.spec, (LoraSpec{.rank = 2, .alpha = 5, .targets = {"q_proj", "v_proj"}}));
   EXPECT_EQ(download_numbers(*device_, back.weights.flat()), written_);
   const SafetensorsReader reader(folder_ / kAdapterWeights);
   EXPECT_TRUE(reader.has("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"));
 }
 
+// Beside a DeepSeek checkpoint in its own order, rotary rows of B stand as those of W do: what is rows 0, 1, 2, 3 of a
+// rotary part of 4 for us is rows 0, 2, 1, 3 there, since it turns (2i, 2i + 1) where we turn (i, i + 2).
+TEST_F(LoraFolderTest, DeepSeeksOrderOfRotaryRowsIsKeptOnDisk) {
+  PresetOptions options = test::model_cases()[0].options;
+  options.rope_dim = 4;
+  config_ = make_preset("mla", options);
+  const LoraSpec spec{.rank = 2, .alpha = 4, .targets = {"kv_a_proj_with_mqa"}};
+  Lora lora(*device_, config_, spec);
+  test::randomise(lora.weights, 5);
+  write_adapter_weights(folder_, lora, config_, true);
+  write_adapter_config(folder_, spec, config_, "some/model");
+  const std::string name = "model.layers.0.self_attn.kv_a_proj_with_mqa.lora_B.weight";
+  const std::vector<float> ours = lora.weights.download(lora.weights.spec(name));
+  const int64_t rows = lora.weights.spec(name).rows, latent = rows - 4;
+  const std::vector<int64_t> shape = {rows, 2};
+  std::vector<float> theirs(ours.size());
+  to_f32(SafetensorsReader(folder_ / kAdapterWeights).get("base_model.model." + name, shape), theirs);
+  for (const auto& [at, from] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {1, 2}, {2, 1}, {3, 3}})
+    EXPECT_EQ(theirs[static_cast<size_t>(2 * (latent + at))], ours[static_cast<size_t>(2 * (latent + from))]) << at;
+  EXPECT_EQ(theirs[0], ours[0]);
+  const Lora back = load_adapter(*device_, config_, folder_, true);
+  EXPECT_EQ(download_numbers(*device_, back.weights.flat()), download_numbers(*device_, lora.weights.flat()));
+}
+
 TEST_F(LoraFolderTest, AllLinearNamesEveryModule) {
   write({.rank = 2, .alpha = 4, .targets = {}});
-  const Lora back = load_adapter(*device_, config_, folder_);
+  const Lora back = load_adapter(*device_, config_, folder_, false);
   EXPECT_EQ(download_numbers(*device_, back.weights.flat()), written_);
 }
 
@@ -209,7 +233,7 @@ TEST_F(LoraFolderTest, RankStabilisedScalesByTheRoot) {
   Json json = parse_json(read_file(folder_ / kAdapterConfig), "config");
   json["use_rslora"] = true;
   write_file(folder_ / kAdapterConfig, json.dump());
-  EXPECT_DOUBLE_EQ(load_adapter(*device_, config_, folder_).spec.scale(), 8 / std::sqrt(4.0));
+  EXPECT_DOUBLE_EQ(load_adapter(*device_, config_, folder_, false).spec.scale(), 8 / std::sqrt(4.0));
 }
 
 }  // namespace

@@ -36,7 +36,9 @@ MODELS = {
     "--attention gqa --heads 8 --kv-heads 2 --qk-norm": "--lora 4",
     "--attention mha --window 8": "--lora 4",
     # PEFT takes every DeepSeek for one with experts and drops adapters on its gate, up and down projections.
-    "--attention mla": "--lora 4 --lora-targets q_proj,kv_a_proj_with_mqa,kv_b_proj,o_proj",
+    "--attention mla": "--lora 4 --lora-targets q_a_proj,q_b_proj,kv_a_proj_with_mqa,kv_b_proj,o_proj",
+    # The same with rotary rows in the order of DeepSeek's own checkpoints: another model, since its config says so.
+    "--attention mla interleaved": "--lora 4 --lora-targets q_a_proj,q_b_proj,kv_a_proj_with_mqa,kv_b_proj,o_proj",
     # Of MFA the merged model alone is known to others: it must differ from the one without an adapter.
     "--attention mfa": "--lora 4",
 }
@@ -109,7 +111,11 @@ def main():
         for number, (shape, lora) in enumerate(MODELS.items()):
             folder = scratch / str(number)
             folder.mkdir()
-            run(program, "train", *shared, "--out", folder / "model", *SIZE.split(), *shape.split())
+            run(program, "train", *shared, "--out", folder / "model", *SIZE.split(),
+                *shape.removesuffix(" interleaved").split())
+            if shape.endswith(" interleaved"):
+                config = folder / "model" / "config.json"
+                config.write_text(json.dumps({**json.loads(config.read_text()), "rope_interleave": True}))
             run(program, "train", *shared, "--init", folder / "model", "--out", folder / "adapter", *TUNE.split(),
                 *lora.split())
             print(f"{shape} {lora}")

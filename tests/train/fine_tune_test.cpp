@@ -125,7 +125,7 @@ TEST_P(FineTuneTest, AdaptersLearnBesideAFrozenModelAndMergeIntoIt) {
   // The merged model's held-out loss is the run's own, up to f32 sums in another order.
   ParameterStore merged(*device_, config_);
   load_parameters(*open_weights(folder_ / "base"), config_, merged);
-  merge(load_adapter(*device_, config_, folder_ / "adapter"), merged);
+  merge(load_adapter(*device_, config_, folder_ / "adapter", false), merged);
   save_model(folder_ / "merged", config_, merged, corpus_.tokenizer);
   TrainOptions still = options("of-merged");
   still.init_from = still.companions = folder_ / "merged";
