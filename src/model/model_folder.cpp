@@ -40,6 +40,9 @@ fs::path weights_of(const fs::path& model) { return is_folder(model) ? model : (
 ModelConfig load_config(const fs::path& model) {
   if (is_gguf_model(model)) return config_from_gguf(GgufFile(model));
   const fs::path file = folder_of(model) / "config.json";
+  if (path_exists(folder_of(model) / "adapter_config.json") && !path_exists(file))
+    bad_input("[model] {0} is an adapter, not a model: mfa export BASE DST --lora {0} makes one of both",
+              folder_of(model).string());
   if (!path_exists(file)) bad_input("[model] {} has no config.json", folder_of(model).string());
   return config_from_json(parse_json(MappedFile(file).text(), file.string()), file.string());
 }

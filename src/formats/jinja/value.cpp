@@ -249,22 +249,7 @@ bool truth(const Value& value) {
   }
 }
 
-bool is_iterable(const Value& value) {
-  switch (value.kind()) {
-    case Kind::undefined:
-    case Kind::string:
-    case Kind::list:
-    case Kind::tuple:
-    case Kind::dict:
-    case Kind::view:
-    case Kind::range:
-    case Kind::iterator:
-    case Kind::loop:
-      return true;
-    default:
-      return false;
-  }
-}
+bool is_iterable(const Value& value) { return has_length(value) || value.kind() == Kind::iterator; }
 
 std::function<bool(Value&)> iterate(const Value& value) {
   switch (value.kind()) {
