@@ -76,7 +76,8 @@ void TrainFlags::add_to(CLI::App& app) {
       ->capture_default_str()
       ->group("Training");
   count("--validate-every", options.validate_every, 0, "Steps between validations (0: ten times a run)", "Output");
-  count("--validation-tokens", options.validation_tokens, 1, "At most so many held-out tokens (with --init 8192)", "Output");
+  count("--validation-tokens", options.validation_tokens, 1, "At most so many held-out tokens (with --init 8192)",
+        "Output");
   count("--log-every", options.log_every, 1, "Steps between lines of the log", "Output");
   real("--gemm-peak", options.gemm_peak, 0, 1e9,
        "GFLOP/s of this machine that speed is compared with (0: measured at the start)");
