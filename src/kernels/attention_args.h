@@ -52,7 +52,8 @@ struct KvPoolSpec {
   DType type = DType::f32;  // f32, bf16 or i8
 
   // An i8 vector (the key or the value of one head and token) has a scale for each 64 of its numbers, the last group
-  // may be shorter: x = q · scale, |q| ≤ 127, the scale a bf16.
+  // may be shorter: x = q · scale, |q| ≤ 127, the scale a bf16. Where values do not live inside keys, x stands for the
+  // vector's rotated numbers (hadamard.h).
   static constexpr int64_t kScaleGroup = 64;
   static constexpr int64_t kScaleBytes = 2;
 

@@ -26,6 +26,7 @@
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/kv_layout.h"
 #include "kernels/cpu/paged_products.inl.h"
+#include "kernels/cpu/rotate_groups.inl.h"
 
 namespace mfa {
 namespace {
@@ -125,6 +126,7 @@ inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
     float* to = s.queries + r * s.key_pad;
     for (int64_t c = piece.spec.key_dim; c < s.key_pad; ++c) to[c] = 0;
     each_vec(piece.spec.key_dim, [&](int64_t c, auto part) { store(to + c, load(q + c, part) * factor, part); });
+    if (stores_rotated(piece.spec)) rotate_row_back(to, piece.spec.key_dim);
     if (piece.spec.type == DType::i8) s.query_scale[r] = to_int16(to, s.key_pad, s.int_queries + r * s.key_pad);
     const int64_t low = piece.args->window > 0 ? max_of(0, at.position - piece.args->window + 1) : 0;
     s.low[r] = static_cast<float>(low);
@@ -558,6 +560,7 @@ inline void paged_finish(const PagedPiece& piece, int64_t splits) {
     each_vec(piece.spec.value_dim,
              // + 0: a fold turns −0 into 0, and a lone split has none.
              [&](int64_t c, auto part) { store(out + c, fma(load(total.out + r * pad + c), inverse, zero()), part); });
+    if (stores_rotated(piece.spec)) rotate_row_back(out, piece.spec.value_dim);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/cpu/kv_layout.h"
 #include "kernels/cpu/parallel_rows.h"
+#include "kernels/hadamard.h"
 
 namespace mfa {
 namespace {
@@ -61,7 +62,7 @@ struct Int8Scale {
 
 // One vector of one token into its page's head. dims_in_lanes: numbers are the matrix's outer index, tokens its rows.
 void append_vector(const float* x, int64_t dim, std::byte* head, const KvMatrix& m, int64_t scales, int64_t offset,
-                   bool dims_in_lanes) {
+                   bool dims_in_lanes, bool rotated) {
   const auto place = [&](int64_t i) {
     const int64_t outer = dims_in_lanes ? i : offset, row = dims_in_lanes ? offset : i;
     return head + m.number(outer / m.width, row, outer % m.width);
@@ -77,10 +78,13 @@ void append_vector(const float* x, int64_t dim, std::byte* head, const KvMatrix&
     const int64_t tokens = dims_in_lanes ? m.inner : m.outer;
     for (int64_t begin = 0; begin < dim; begin += KvPoolSpec::kScaleGroup) {
       const int64_t end = std::min(dim, begin + KvPoolSpec::kScaleGroup);
-      const Int8Scale scale(x + begin, end - begin);
+      float numbers[KvPoolSpec::kScaleGroup];
+      std::copy(x + begin, x + end, numbers);
+      if (rotated) rotate_groups(numbers, end - begin);
+      const Int8Scale scale(numbers, end - begin);
       std::memcpy(head + scales + (begin / KvPoolSpec::kScaleGroup * tokens + offset) * KvPoolSpec::kScaleBytes,
                   &scale.stored, sizeof scale.stored);
-      for (int64_t i = begin; i < end; ++i) *place(i) = static_cast<std::byte>(scale.quantize(x[i]));
+      for (int64_t i = begin; i < end; ++i) *place(i) = static_cast<std::byte>(scale.quantize(numbers[i - begin]));
     }
   }
 }
@@ -242,10 +246,10 @@ void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int6
       for (int64_t h = 0; h < spec.kv_heads; ++h) {
         std::byte* const head = memory + (page * spec.kv_heads + h) * at.head_bytes;
         append_vector(k.row<float>(r) + h * spec.key_dim, spec.key_dim, head, at.keys, at.key_scales(0), offset,
-                      spec.value_in_key);
+                      spec.value_in_key, stores_rotated(spec));
         if (!spec.value_in_key)
           append_vector(v.row<float>(r) + h * spec.value_dim, spec.value_dim, head, at.values, at.value_scales(0),
-                        offset, true);
+                        offset, true, stores_rotated(spec));
       }
     }
   });

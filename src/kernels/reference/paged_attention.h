@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "kernels/attention_args.h"
+#include "kernels/hadamard.h"
 #include "kernels/reference/attention.h"
 #include "kernels/reference/numbers.h"
 #include "kernels/reference/rotary.h"
@@ -36,12 +37,15 @@ class PlainKvPool : public KvPool {
     for (int64_t begin = 0; begin < dim; begin += KvPoolSpec::kScaleGroup) {
       const int64_t end = std::min(dim, begin + KvPoolSpec::kScaleGroup);
       double largest = 0;
-      for (int64_t i = begin; i < end; ++i) largest = std::max(largest, std::abs(static_cast<double>(numbers[i])));
+      // In f32, as any device does it: a tie that falls the other way is a step of difference.
+      float rotated[KvPoolSpec::kScaleGroup];
+      for (int64_t i = begin; i < end; ++i) rotated[i - begin] = static_cast<float>(numbers[i]);
+      if (stores_rotated(spec())) rotate_groups(rotated, end - begin);
+      for (int64_t i = begin; i < end; ++i) largest = std::max(largest, std::abs(double{rotated[i - begin]}));
       bf16& scale = scales_[scale_at(slot, first, begin)];
       scale = to_bf16(static_cast<float>(largest) / 127);
       for (int64_t i = begin; i < end; ++i) {
-        // In f32, as any device does it: a tie that falls the other way is a step of difference.
-        const float q = largest > 1e-30 ? std::nearbyint(static_cast<float>(numbers[i]) / to_float(scale)) : 0;
+        const float q = largest > 1e-30 ? std::nearbyint(rotated[i - begin] / to_float(scale)) : 0;
         reinterpret_cast<int8_t*>(data_.data())[at + i] = static_cast<int8_t>(std::clamp(q, -127.0f, 127.0f));
       }
     }
@@ -54,6 +58,7 @@ class PlainKvPool : public KvPool {
                                             : reinterpret_cast<const int8_t*>(data_.data())[at + c] *
                                                   static_cast<double>(to_float(scales_[scale_at(slot, first, c)]));
     }
+    if (stores_rotated(spec())) rotate_groups_back(numbers.data(), static_cast<int64_t>(numbers.size()));
   }
 
   int64_t key_at(int64_t kv_head) const { return kv_head * spec().key_dim; }
