@@ -1,7 +1,5 @@
 #include "base/thread_team.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -10,6 +8,8 @@
 #ifdef MFA_OPENMP
 #include <omp.h>
 #else
+#include <sched.h>
+
 #include <thread>
 #include <vector>
 #endif
@@ -17,14 +17,21 @@
 namespace mfa {
 namespace {
 
-int usable_cores() {
+// OpenMP's own count, taken once before anyone sets it: with OMP_PROC_BIND the first thread may run on one core alone,
+// and its mask would make a team of one.
+int default_size() {
+#ifdef MFA_OPENMP
+  static const int size = std::max(1, omp_get_max_threads());
+  return size;
+#else
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+#endif
 }
 
 int& team_size() {
-  static int size = usable_cores();
+  static int size = default_size();
   return size;
 }
 
@@ -64,7 +71,7 @@ void run_team(int size, const std::function<void(int)>& member) {
 int num_threads() { return team_size(); }
 
 void set_num_threads(int threads) {
-  team_size() = threads > 0 ? threads : usable_cores();
+  team_size() = threads > 0 ? threads : default_size();
 #ifdef MFA_OPENMP
   omp_set_num_threads(team_size());
 #endif

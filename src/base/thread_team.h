@@ -7,7 +7,7 @@
 namespace mfa {
 
 int num_threads();
-void set_num_threads(int threads);  // 0: one for each core that this process may use
+void set_num_threads(int threads);  // 0: OMP_NUM_THREADS, or one for each core that this process may use
 
 // Runs body(begin, end) over [0, n), cut into one contiguous piece a thread. The cut depends on n and the number of
 // threads alone, so that sums done in pieces come out the same on each run. Nested calls run on the calling thread.
