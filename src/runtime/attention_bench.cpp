@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "model/parameter_store.h"
 #include "model/position.h"
+#include "runtime/engine.h"
 
 namespace mfa {
 namespace {
@@ -42,10 +43,11 @@ double median_seconds(int64_t copies, double budget, const Call& call) {
   return seconds[seconds.size() / 2];
 }
 
-// Page pools full of random keys and values, and the rotation tables of key reuse.
-class DecodeBench {
+// Page pools full of random keys and values, and the rotation tables of key reuse: what the engine computes.
+class PagedBench {
  public:
-  DecodeBench(Device& device, const AttentionBenchShape& s) : device_(device), shape_(s) {
+  PagedBench(Device& device, const AttentionBenchShape& s)
+      : device_(device), shape_(s), rows_(s.phase == BenchPhase::decode ? 1 : s.context) {
     const KvPoolSpec spec{.kv_heads = s.kv_heads,
                           .key_dim = s.head_dim,
                           .value_dim = s.head_dim,
@@ -73,30 +75,49 @@ class DecodeBench {
 
   double seconds(double budget) {
     return median_seconds(static_cast<int64_t>(pools_.size()), budget, [&](int64_t i) {
-      const PagedSequence sequence{pages_, 0, 1, shape_.context - 1};
-      PagedAttentionArgs args;
-      args.pool = pools_[static_cast<size_t>(i)].get();
-      args.q = q_;
-      args.out = out_;
-      args.n_heads = shape_.heads;
-      args.scale = 1 / std::sqrt(static_cast<double>(shape_.head_dim));
-      if (shape_.key_reuse) {
-        args.key_cos = cos_;
-        args.key_sin = sin_;
+      KvPool& pool = *pools_[static_cast<size_t>(i)];
+      if (shape_.phase == BenchPhase::decode) return attend(pool, 0, 1, shape_.context - 1);
+      // A prompt, block by block as the engine takes it, each appended first.
+      const int64_t block = EngineOptions{}.rows;
+      for (int64_t begin = 0; begin < rows_; begin += block) {
+        const int64_t n = std::min(block, rows_ - begin);
+        append(pool, begin, n);
+        attend(pool, begin, n, begin);
       }
-      args.sequences = {&sequence, 1};
-      device_.attention_paged(args);
     });
   }
 
  private:
   static constexpr int64_t kFill = 1024;  // tokens appended at a time
 
+  void attend(KvPool& pool, int64_t row, int64_t n, int64_t position) {
+    const PagedSequence sequence{pages_, 0, n, position};
+    PagedAttentionArgs args;
+    args.pool = &pool;
+    args.q = q_.slice_rows(row, n);
+    args.out = out_.slice_rows(row, n);
+    args.n_heads = shape_.heads;
+    args.scale = 1 / std::sqrt(static_cast<double>(shape_.head_dim));
+    if (shape_.key_reuse) {
+      args.key_cos = cos_;
+      args.key_sin = sin_;
+    }
+    args.sequences = {&sequence, 1};
+    device_.attention_paged(args);
+  }
+
+  // The tokens at positions [begin, begin + n), n ≤ kFill; always the same keys and values.
+  void append(KvPool& pool, int64_t begin, int64_t n) {
+    std::iota(slots_.begin(), slots_.begin() + n, begin);
+    device_.kv_append(pool, k_.slice_rows(0, n), shape_.key_reuse ? Tensor{} : v_.slice_rows(0, n),
+                      std::span(slots_).first(static_cast<size_t>(n)));
+  }
+
   void plan(Arena& arena) {
     const DType real = device_.real();
     const int64_t dim = shape_.head_dim;
-    q_ = arena.tensor("q", real, 1, shape_.heads * dim);
-    out_ = arena.tensor("out", real, 1, shape_.heads * dim);
+    q_ = arena.tensor("q", real, rows_, shape_.heads * dim);
+    out_ = arena.tensor("out", real, rows_, shape_.heads * dim);
     k_ = arena.tensor("k", real, kFill, shape_.kv_heads * dim);
     v_ = arena.tensor("v", real, kFill, shape_.kv_heads * dim);
     cos_ = arena.tensor("cos", real, shape_.context, dim / 2);
@@ -108,27 +129,24 @@ class DecodeBench {
       fill_normal(device_, k_, 2);
       fill_normal(device_, v_, 3);
     }
-    for (int64_t begin = 0; begin < shape_.context; begin += kFill) {
-      const int64_t n = std::min(kFill, shape_.context - begin);
-      std::vector<int64_t> slots(static_cast<size_t>(n));
-      std::iota(slots.begin(), slots.end(), begin);
-      device_.kv_append(pool, k_.slice_rows(0, n), shape_.key_reuse ? Tensor{} : v_.slice_rows(0, n), slots);
-    }
+    for (int64_t begin = 0; begin < shape_.context; begin += kFill)
+      append(pool, begin, std::min(kFill, shape_.context - begin));
   }
 
   Device& device_;
   AttentionBenchShape shape_;
+  int64_t rows_;  // queries
   std::vector<int32_t> pages_;
+  std::vector<int64_t> slots_ = std::vector<int64_t>(kFill);
   std::vector<std::unique_ptr<KvPool>> pools_;
   DeviceMemory memory_;
   Tensor q_, out_, k_, v_, cos_, sin_;
 };
 
-// Whole sequences, forward or forward and backward.
+// A training sequence, forward and backward.
 class SequenceBench {
  public:
-  SequenceBench(Device& device, const AttentionBenchShape& s)
-      : device_(device), backward_(s.phase == BenchPhase::train) {
+  SequenceBench(Device& device, const AttentionBenchShape& s) : device_(device) {
     attention_ = {.sequences = 1,
                   .tokens = s.context,
                   .n_heads = s.heads,
@@ -137,7 +155,7 @@ class SequenceBench {
                   .value_dim = s.head_dim,
                   .window = 0,
                   .scale = 1 / std::sqrt(static_cast<double>(s.head_dim))};
-    const int64_t bytes = 4 * s.context * s.head_dim * (s.heads + s.kv_heads) * (backward_ ? 4 : 2);
+    const int64_t bytes = 4 * s.context * s.head_dim * (s.heads + s.kv_heads) * 4;
     copies_ = std::max<int64_t>(2, kRotatedBytes / bytes + 1);
     Arena planned;
     plan(planned);
@@ -157,8 +175,7 @@ class SequenceBench {
       forward.q = o.q, forward.k = o.k, forward.v = o.v, forward.out = o.out, forward.lse = o.lse,
       forward.scratch = scratch_;
       device_.attention_forward(forward);
-      if (backward_)
-        device_.attention_backward({.forward = forward, .dout = o.dout, .dq = o.dq, .dk = o.dk, .dv = o.dv});
+      device_.attention_backward({.forward = forward, .dout = o.dout, .dq = o.dq, .dk = o.dk, .dv = o.dv});
     });
   }
 
@@ -179,7 +196,6 @@ class SequenceBench {
       o.v = arena.tensor("v", real, rows, kv_cols);
       o.out = arena.tensor("out", real, rows, q_cols);
       o.lse = arena.tensor("lse", real, rows, attention_.n_heads);
-      if (!backward_) continue;
       o.dout = arena.tensor("dout", real, rows, q_cols);
       o.dq = arena.tensor("dq", real, rows, q_cols);
       o.dk = arena.tensor("dk", real, rows, kv_cols);
@@ -188,7 +204,6 @@ class SequenceBench {
   }
 
   Device& device_;
-  bool backward_;
   AttentionShape attention_;
   int64_t copies_ = 1;
   DeviceMemory memory_;
@@ -203,23 +218,24 @@ AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& s, 
   row.shape = s;
   const auto heads = static_cast<double>(s.heads), T = static_cast<double>(s.context),
              C = static_cast<double>(s.head_dim);
-  if (s.phase == BenchPhase::decode) {
-    row.seconds = DecodeBench(device, s).seconds(seconds);
-    row.flops = 4 * heads * T * C;
-    const KvPoolSpec spec{.kv_heads = s.kv_heads,
-                          .key_dim = s.head_dim,
-                          .value_dim = s.head_dim,
-                          .value_in_key = s.key_reuse,
-                          .type = s.kv_type};
-    row.bytes = T * static_cast<double>(spec.bytes_per_token());
-    row.tokens = 1;
+  if (s.phase == BenchPhase::train) {
+    row.seconds = SequenceBench(device, s).seconds(seconds);
+    row.flops = 7 * heads * T * T * C;
+    row.bytes = 3 * 4 * T * C * (2 * heads + 2 * static_cast<double>(s.kv_heads));
+    row.tokens = T;
     return row;
   }
-  const bool train = s.phase == BenchPhase::train;
-  row.seconds = SequenceBench(device, s).seconds(seconds);
-  row.flops = 2 * heads * T * T * C * (train ? 3.5 : 1);
-  row.bytes = 4 * T * C * (2 * heads + 2 * static_cast<double>(s.kv_heads)) * (train ? 3 : 1);
-  row.tokens = T;
+  const KvPoolSpec spec{.kv_heads = s.kv_heads,
+                        .key_dim = s.head_dim,
+                        .value_dim = s.head_dim,
+                        .value_in_key = s.key_reuse,
+                        .type = s.kv_type};
+  const double cache = T * static_cast<double>(spec.bytes_per_token());
+  const bool decode = s.phase == BenchPhase::decode;
+  row.seconds = PagedBench(device, s).seconds(seconds);
+  row.flops = decode ? 4 * heads * T * C : 2 * heads * T * T * C;
+  row.bytes = decode ? cache : 2 * cache + 4 * T * C * (2 * heads + 2 * static_cast<double>(s.kv_heads));
+  row.tokens = decode ? 1 : T;
   return row;
 }
 

@@ -8,6 +8,7 @@
 
 namespace mfa {
 
+// decode and prefill are the engine's work, over the paged cache; a prompt in the engine's blocks, each appended first.
 enum class BenchPhase { decode, prefill, train };
 
 struct AttentionBenchShape {
@@ -21,7 +22,8 @@ struct AttentionBenchRow {
   AttentionBenchShape shape;
   double seconds = 0;  // median of one call: one token (decode) or one sequence (prefill, train), one layer
   double flops = 0;    // decode 4·heads·T·C; causal forward 2·heads·T²·C; with backward 3.5 × that
-  double bytes = 0;    // K and V once (prefill and train: q, k, v, out and their gradients once)
+  double bytes = 0;    // decode: the cache once; prefill: q, k, v, out and the cache, written and read, once; train: q,
+                       // k, v, out and their gradients once
   double tokens = 0;   // that one call computes
 };
 
