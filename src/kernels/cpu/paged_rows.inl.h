@@ -1,0 +1,124 @@
+// What paged attention keeps of its rows while it meets the keys: scratch memory, running sums, queries made ready.
+#pragma once
+
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/kv_layout.h"
+#include "kernels/cpu/paged_products.inl.h"
+#include "kernels/cpu/rotate_groups.inl.h"
+
+namespace mfa {
+namespace {
+
+constexpr int64_t kPagedRows = 96 / kLanes * kLanes;
+constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
+constexpr int64_t kBlock = 2 * kLanes;
+constexpr int64_t kKeyBlock = 8;     // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
+constexpr int64_t kUnpackParts = 4;  // for Ahead: a block of keys by two blocks of dims takes the time of two parts
+constexpr float kNoKeySeen = -1e30f;
+
+// Numbers from a row of sums to the next: a cache line more than the dims, or all rows of a block of dims would lie in
+// the same few sets of L1 (int8: 1.05 × the time at 64 rows of 256).
+inline int64_t value_stride(const KvPoolSpec& spec) { return round_up(spec.value_dim, kBlock) + 16; }
+
+struct PagedScratch {
+  float *queries, *turned, *step, *logits, *block, *key_scales, *value_scales, *weights_scale, *query_scale, *low,
+      *high, *slope, *position, *split;  // split: a PagedState
+  int16_t *int_queries, *int_weights;
+  int64_t floats = 0, key_pad, value_pad;
+  PagedScratch(const KvPoolSpec& spec, float* memory) {
+    key_pad = round_up(spec.key_dim, kBlock);
+    value_pad = value_stride(spec);
+    const auto take = [&](int64_t n) {
+      float* piece = memory == nullptr ? nullptr : memory + floats;
+      floats += round_up(n, 16);
+      return piece;
+    };
+    const bool small = spec.type == DType::i8;
+    queries = take(kPagedRows * key_pad);                         // [rows][key_pad], scaled
+    turned = take(spec.value_in_key ? kPagedRows * key_pad : 0);  // rotated back by the split's start
+    step = take(spec.value_in_key ? key_pad : 0);                 // rotation by one token: cos, sin
+    logits = take(kPagedRows * kPagedTile);                       // [rows][kPagedTile]
+    block = take(max_of(kBlock * max_of(key_pad, kPagedTile), kKeyBlock * key_pad));
+    key_scales = take(small ? key_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);  // [groups][tile]
+    value_scales = take(small ? value_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);
+    int_queries = reinterpret_cast<int16_t*>(take(small ? kPagedRows * key_pad / 2 : 0));
+    int_weights = reinterpret_cast<int16_t*>(take(small ? kPagedRows * kPagedTile / 2 : 0));
+    weights_scale = take(kPagedRows);
+    query_scale = take(kPagedRows);
+    low = take(kPagedRows);
+    high = take(kPagedRows);
+    slope = take(kPagedRows);
+    position = take(kPagedRows);
+    split = take(2 * kPagedRows + kPagedRows * value_pad);
+  }
+};
+
+// What a split, or all splits folded so far, know of each row.
+struct PagedState {
+  float *maximum, *sum, *out;  // [rows], [rows], [rows][value_pad]
+  PagedState(const KvPoolSpec& spec, float* memory, int64_t rows)
+      : maximum(memory),
+        sum(memory + round_up(rows, kLanes)),
+        out(memory + 2 * round_up(rows, kLanes)),
+        rows_(rows),
+        pad_(value_stride(spec)) {}
+  void clear() const {
+    for (int64_t r = 0; r < rows_; ++r) maximum[r] = kNoKeySeen, sum[r] = 0;
+    for (int64_t i = 0; i < rows_ * pad_; ++i) out[i] = 0;
+  }
+
+ private:
+  int64_t rows_, pad_;
+};
+
+inline int64_t paged_scratch(const KvPoolSpec& spec) { return PagedScratch(spec, nullptr).floats; }
+inline int64_t paged_state(const KvPoolSpec& spec, int64_t rows) {
+  return round_up(2 * round_up(rows, kLanes) + rows * value_stride(spec), 16);
+}
+
+struct PagedRow {
+  int64_t row, head, position;
+};
+inline PagedRow row_at(const PagedPiece& piece, int64_t r) {
+  const int64_t group_heads = piece.args->n_heads / piece.spec.kv_heads;
+  const int64_t token = r / group_heads;
+  return {piece.first_row + token, piece.kv_head * group_heads + r % group_heads, piece.first_position + token};
+}
+
+// y = round(x · 32767 / max |x|) for whole vectors, at least one; returns what y is to be multiplied by.
+inline float to_int16(const float* x, int64_t n, int16_t* y) {
+  Vec largest = zero();
+  for (int64_t i = 0; i < n; i += kLanes) largest = max(max(load(x + i), zero() - load(x + i)), largest);
+  const float top = horizontal_max(largest);
+  const Vec factor = splat(top > 1e-30f ? 32767.0f / top : 0.0f);
+  for (int64_t i = 0; i < n; i += kLanes) store_int16(y + i, load(x + i) * factor);
+  return top / 32767.0f;
+}
+
+// Queries scaled, padded with zeros, and what each row sees.
+inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t rows) {
+  const Vec factor = splat(static_cast<float>(piece.args->scale));
+  for (int64_t r = 0; r < rows; ++r) {
+    const PagedRow at = row_at(piece, piece.row_begin + r);
+    const float* q = row_of(piece.args->q, at.row) + at.head * piece.spec.key_dim;
+    float* to = s.queries + r * s.key_pad;
+    for (int64_t c = piece.spec.key_dim; c < s.key_pad; ++c) to[c] = 0;
+    each_vec(piece.spec.key_dim, [&](int64_t c, auto part) { store(to + c, load(q + c, part) * factor, part); });
+    if (stores_rotated(piece.spec)) rotate_row_back(to, piece.spec.key_dim);
+    if (piece.spec.type == DType::i8) s.query_scale[r] = to_int16(to, s.key_pad, s.int_queries + r * s.key_pad);
+    const int64_t low = piece.args->window > 0 ? max_of(0, at.position - piece.args->window + 1) : 0;
+    s.low[r] = static_cast<float>(low);
+    s.high[r] = static_cast<float>(at.position + 1);
+    s.position[r] = static_cast<float>(at.position);
+    s.slope[r] = piece.args->alibi_slopes.data != nullptr ? row_of(piece.args->alibi_slopes, 0)[at.head] : 0.0f;
+  }
+}
+
+// Keys [first, first + count), `offset` tokens into their page and `in_split` into their split.
+struct PagedTile {
+  const std::byte* head;  // of the page's KV head
+  int64_t first, offset, in_split, count;
+};
+
+}  // namespace
+}  // namespace mfa

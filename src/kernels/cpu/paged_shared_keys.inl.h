@@ -1,0 +1,155 @@
+// Scores of a tile whose keys hold its values, rotated as they are read where the model wants that (MFA-KR): dims in
+// the lanes, a few keys at a time unpacked and rotated into L1, then dot products.
+#pragma once
+
+#include "kernels/cpu/paged_scores.inl.h"
+
+namespace mfa {
+namespace {
+
+// Rows of a block of keys that hold their values, as pairs of vectors. Any type and width, but slow.
+struct AnyBlock {
+  const KvMatrix& m;
+  const std::byte* head;
+  int64_t block;
+  const float* scales;  // int8: one a token
+  void load_row(int64_t row, Vec& x, Vec& y) const {
+    load_any(m, head, block, row, x, y);
+    if (m.type != DType::i8) return;
+    const Vec scale = splat(scales[row]);
+    x = x * scale, y = y * scale;
+  }
+};
+
+// f(a function that gives the block of dims [c, c + kBlock)), read as the page's type and width allow.
+template <class F>
+inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTile& t, F&& f) {
+  const std::byte* data = t.head + at.keys.begin;
+  const int64_t block_bytes = kBlock * at.tokens * at.keys.size();
+  const bool whole = at.keys.outer % kBlock == 0;
+  if (whole && at.keys.type == DType::bf16)
+    f([=](int64_t c) { return Bf16Block{reinterpret_cast<const uint16_t*>(data + c / kBlock * block_bytes)}; });
+  else if (whole && at.keys.type == DType::f32)
+    f([=](int64_t c) { return FloatBlock{reinterpret_cast<const float*>(data + c / kBlock * block_bytes)}; });
+  else
+    f([&](int64_t c) {
+      const float* scales = s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile - t.offset;
+      return AnyBlock{at.keys, t.head, c / kBlock, scales};
+    });
+}
+
+inline void rotate_pair(Vec a, Vec b, Vec c, Vec s, float* to_a, float* to_b) {
+  store(to_a, fms(a, c, b * s));
+  store(to_b, fma(a, s, b * c));
+}
+
+// The angles of two vectors of pairs; next() walks on by a token, which costs their length no more than a unit in the
+// last place.
+struct Turning {
+  Vec cos[2], sin[2], step_cos[2], step_sin[2];
+  Turning(const PagedPiece& piece, const PagedScratch& s, int64_t token, int64_t c) {
+    const int64_t half = piece.args->key_cos.cols;
+    for (int v = 0; v < 2; ++v, c += kLanes) {
+      cos[v] = load(row_of(piece.args->key_cos, token) + c);
+      sin[v] = load(row_of(piece.args->key_sin, token) + c);
+      step_cos[v] = load(s.step + c);
+      step_sin[v] = load(s.step + half + c);
+    }
+  }
+  void next() {
+    for (int v = 0; v < 2; ++v) {
+      const Vec c = fms(cos[v], step_cos[v], sin[v] * step_sin[v]);
+      sin[v] = fma(sin[v], step_cos[v], cos[v] * step_sin[v]);
+      cos[v] = c;
+    }
+  }
+};
+
+// Keys [j, j + n) of the tile to s.block [keys][key_pad], rotated by their offsets in the split. `half` whole blocks.
+inline void unpack_rotated(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                           int64_t j, int64_t n, Ahead& ahead) {
+  const int64_t half = piece.args->key_cos.cols;
+  with_blocks(at, s, t, [&](auto block_at) {
+    for (int64_t c = 0; c < half; c += kBlock) {
+      Turning angle(piece, s, t.in_split + j, c);
+      const auto low = block_at(c), high = block_at(c + half);
+      float* to = s.block + c;
+      ahead.touch(kUnpackParts);
+      for (int64_t i = t.offset + j; i < t.offset + j + n; ++i, to += s.key_pad, angle.next()) {
+        Vec a[2], b[2];
+        low.load_row(i, a[0], a[1]);
+        high.load_row(i, b[0], b[1]);
+        for (int v = 0; v < 2; ++v)
+          rotate_pair(a[v], b[v], angle.cos[v], angle.sin[v], to + v * kLanes, to + half + v * kLanes);
+      }
+    }
+  });
+}
+
+inline void unpack_plain(const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t j, int64_t n,
+                         int64_t from, Ahead& ahead) {
+  with_blocks(at, s, t, [&](auto block_at) {
+    for (int64_t c = from; c < s.key_pad; c += kBlock) {
+      const auto block = block_at(c);
+      ahead.touch(kUnpackParts / 2);
+      for (int64_t i = 0; i < n; ++i) {
+        Vec x, y;
+        block.load_row(t.offset + j + i, x, y);
+        store(s.block + i * s.key_pad + c, x);
+        store(s.block + i * s.key_pad + c + kLanes, y);
+      }
+    }
+  });
+}
+
+// The first 2·half numbers of x to y, rotated by (cos, sin), or back (sign −1); x and y may be the same.
+inline void rotate_row(const float* x, float* y, const float* cos, const float* sin, int64_t half, float sign) {
+  each_vec(half, [&](int64_t i, auto part) {
+    const Vec c = load(cos + i, part), s = load(sin + i, part) * splat(sign);
+    const Vec a = load(x + i, part), b = load(x + half + i, part);
+    store(y + i, a * c - b * s, part);
+    store(y + half + i, a * s + b * c, part);
+  });
+}
+
+// Queries rotated back by the position `start` where a split begins; row 0 of the tables holds their length alone.
+inline void turn_queries(const PagedPiece& piece, const PagedScratch& s, int64_t start, int64_t rows) {
+  const Tensor &cosines = piece.args->key_cos, &sines = piece.args->key_sin;
+  const int64_t half = cosines.cols, step = cosines.rows > 1 ? 1 : 0;
+  each_vec(half, [&](int64_t i, auto part) {
+    const Vec length = load(row_of(cosines, 0) + i, part);
+    store(s.block + i, load(row_of(cosines, start) + i, part) / length, part);
+    store(s.block + half + i, load(row_of(sines, start) + i, part) / length, part);
+    store(s.step + i, load(row_of(cosines, step) + i, part) / length, part);
+    store(s.step + half + i, load(row_of(sines, step) + i, part) / length, part);
+  });
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* q = s.queries + r * s.key_pad;
+    float* to = s.turned + r * s.key_pad;
+    rotate_row(q, to, s.block, s.block + half, half, -1);
+    for (int64_t c = 2 * half; c < s.key_pad; ++c) to[c] = q[c];
+  }
+}
+
+// Scores where values live inside keys: dot products.
+inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                       int64_t rows, Ahead& ahead) {
+  const bool rotated = piece.args->key_cos.data != nullptr;
+  const int64_t half = rotated ? piece.args->key_cos.cols : 0;
+  const bool whole = half % kBlock == 0;
+  for (int64_t j = 0; j < t.count; j += kKeyBlock) {
+    const int64_t n = min_of(kKeyBlock, t.count - j);
+    if (whole && rotated) unpack_rotated(piece, at, s, t, j, n, ahead);
+    unpack_plain(at, s, t, j, n, whole ? 2 * half : 0, ahead);
+    for (int64_t i = 0; !whole && i < n; ++i) {
+      float* key = s.block + i * s.key_pad;
+      rotate_row(key, key, row_of(piece.args->key_cos, t.in_split + j + i),
+                 row_of(piece.args->key_sin, t.in_split + j + i), half, 1);
+    }
+    dot_product(rows, n, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad, s.logits + j,
+                kPagedTile, ahead);
+  }
+}
+
+}  // namespace
+}  // namespace mfa
