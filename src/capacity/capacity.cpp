@@ -1,172 +1,204 @@
 #include "capacity/capacity.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
+#include "capacity/report_convention.h"
 
 namespace mfa {
 namespace {
 
-constexpr std::string_view kAttentionMark = ".self_attn.";
+double real(int64_t n) { return static_cast<double>(n); }
 
-// "model.layers.3.self_attn.q_proj.weight" -> "q_proj"; empty for tensors outside attention.
-std::string attention_tensor(std::string_view name) {
-  const size_t at = name.find(kAttentionMark);
-  if (at == std::string_view::npos) return {};
-  name.remove_prefix(at + kAttentionMark.size());
-  return std::string(name.substr(0, name.find('.')));
-}
-
-// Parameters of the matrices that rows of tokens are multiplied with.
-struct ProductParameters {
-  double layers = 0;  // at run time
-  double folded = 0;  // MFA-KR's value mix: part of o_proj once a model is loaded for inference
-  double classifier = 0;
-  double all() const { return layers + folded + classifier; }
-};
-
-ProductParameters product_parameters(const ModelConfig& config, const std::vector<ParameterSpec>& table) {
-  ProductParameters sum;
-  for (const ParameterSpec& p : table) {
-    if (p.layer < 0 || p.vector || p.rows == 1) continue;
-    (attention_tensor(p.name) == "value_mix" ? sum.folded : sum.layers) += static_cast<double>(p.size());
-  }
-  // Tied or not, the classifier is one [vocab, width] product; looking up an embedding is none.
-  sum.classifier = static_cast<double>(config.vocab) * static_cast<double>(config.width);
-  return sum;
-}
-
-// Dims that one query head meets for each visible token: key dims for the score, value dims for the weighted sum.
-struct CoreDims {
-  double key = 0, value = 0;
-};
-
-// Prefill and training expand MLA's latent into keys and values of each head.
-CoreDims expanded_dims(const AttentionSpec& a) {
-  return {static_cast<double>(a.key_dim()), static_cast<double>(a.value_dim)};
-}
-
-// Decoding absorbs the up-projections into the query and the output, so that heads meet the latent itself.
-CoreDims decode_dims(const AttentionSpec& a) {
-  if (a.key_source != KeySource::latent) return expanded_dims(a);
-  return {static_cast<double>(a.kv_rank + a.rope_dim), static_cast<double>(a.kv_rank)};
-}
-
-double core_flops(const AttentionSpec& a, CoreDims dims, double visible) {
-  return 2 * static_cast<double>(a.n_heads) * visible * (dims.key + dims.value);
-}
-
+// Over the layers that have the figure: linear attention has none of the three.
 template <class Measure>
-LayerFigure over_layers(const ModelConfig& config, Measure measure) {
+LayerFigure over_layers(const CostModel& model, Measure measure) {
   LayerFigure figure;
-  for (size_t i = 0; i < config.layers.size(); ++i) {
-    const auto value = static_cast<double>(measure(config.layers[i].attention));
-    figure.min = i == 0 ? value : std::min(figure.min, value);
-    figure.max = i == 0 ? value : std::max(figure.max, value);
+  double layers = 0;
+  for (const CostLayer& layer : model.layers) {
+    if (layer.attention.linear) continue;
+    const auto value = static_cast<double>(measure(layer.attention));
+    figure.min = layers == 0 ? value : std::min(figure.min, value);
+    figure.max = layers == 0 ? value : std::max(figure.max, value);
     figure.mean += value;
+    ++layers;
   }
   // A mean of equal numbers must be that number, without a rounding error.
-  figure.mean = figure.uniform() ? figure.min : figure.mean / static_cast<double>(config.layers.size());
+  figure.mean = figure.uniform() ? figure.min : figure.mean / layers;
   return figure;
 }
 
-std::string attention_name(const ModelConfig& config) {
-  std::set<std::string> seen;
-  std::string name;
-  for (const LayerSpec& layer : config.layers) {
-    if (!seen.insert(layer.attention.preset).second) continue;
-    name += (name.empty() ? "" : "+") + layer.attention.preset;
+void add_attention_parts(const CostModel& model, CapacityRow& row) {
+  for (const CostLayer& layer : model.layers) {
+    visit_attention_tensors(
+        layer.attention, model.width, [&](std::string_view tensor, int64_t rows, int64_t cols, TensorRole) {
+          const auto part = std::find_if(row.attention_parts.begin(), row.attention_parts.end(),
+                                         [&](const AttentionPart& seen) { return seen.tensor == tensor; });
+          if (part != row.attention_parts.end())
+            part->parameters += rows * cols;
+          else
+            row.attention_parts.push_back({std::string(tensor), rows * cols});
+        });
   }
-  return name;
 }
 
-void count_parameters(const std::vector<ParameterSpec>& table, CapacityRow& row) {
-  for (const ParameterSpec& p : table) {
-    row.parameters += p.size();
-    const std::string tensor = attention_tensor(p.name);
-    if (tensor.empty()) continue;
-    row.attention_parameters += p.size();
-    const auto part = std::find_if(row.attention_parts.begin(), row.attention_parts.end(),
-                                   [&](const AttentionPart& seen) { return seen.tensor == tensor; });
-    if (part != row.attention_parts.end()) {
-      part->parameters += p.size();
-    } else {
-      row.attention_parts.push_back({tensor, p.size()});
-    }
+void add_experts(const CostLayer& layer, const LayerCost& cost, CapacityRow& row) {
+  if (layer.ffn.experts == 0) return;
+  for (CapacityRow::Experts& kind : row.experts) {
+    if (kind.experts != layer.ffn.experts || kind.top_k != layer.ffn.top_k || kind.numbers != cost.expert_numbers)
+      continue;
+    ++kind.layers;
+    return;
   }
-  row.active_parameters = row.parameters;
+  row.experts.push_back({layer.ffn.experts, layer.ffn.top_k, cost.expert_numbers, 1});
 }
 
-int64_t kv_bytes_per_token(const ModelConfig& config, DType type) {
-  int64_t bytes = 0;
-  for (int64_t i = 0; i < config.n_layers(); ++i) {
-    if (!config.owns_cache(i)) continue;
-    const AttentionSpec& a = config.layers[static_cast<size_t>(i)].attention;
-    bytes += a.cache_numbers() * static_cast<int64_t>(size_of(type));
-    if (type == DType::i8) bytes += a.cache_scales() * static_cast<int64_t>(size_of(DType::bf16));
-  }
-  return bytes;
+// Numbers of the matrices that a trained token meets in products, those of experts it does not meet left out.
+double numbers_in_products(const CostLayer& layer, const LayerCost& cost, int64_t width) {
+  double numbers = real(cost.ffn_parameters - cost.idle_parameters);
+  if (layer.ffn.bias) numbers -= real(2 * layer.ffn.width + width);
+  if (layer.ffn.router_bias) numbers -= real(layer.ffn.experts);
+  visit_attention_tensors(layer.attention, width, [&](const char*, int64_t rows, int64_t cols, TensorRole role) {
+    if (role != TensorRole::vector) numbers += real(rows * cols);
+  });
+  return numbers;
 }
 
-void count_flops(const ModelConfig& config, const ProductParameters& products, CapacityRow& row) {
-  const auto tokens = static_cast<double>(row.context);
-  double prefill = 0, decode = 0, convention = 0;
-  for (const LayerSpec& layer : config.layers) {
-    const AttentionSpec& a = layer.attention;
-    const int64_t seen_last = layer.window > 0 ? std::min(layer.window, row.context) : row.context;
-    prefill += core_flops(a, expanded_dims(a), mean_visible_tokens(row.context, layer.window));
-    decode += core_flops(a, decode_dims(a), static_cast<double>(seen_last));
-    convention += 1.5 * core_flops(a, expanded_dims(a), tokens);  // 3 × forward, of half the square
+// Forward attention over the whole square, three times over, halved: what the convention of `mfa bench train` counts.
+double train_core(const CostAttention& a, double tokens) {
+  if (a.linear) return 15 * real(a.n_heads * a.head_dim * a.value_dim);
+  return 3 * real(a.n_heads) * tokens * real(a.key_dim() + a.value_dim);
+}
+
+void add_work(const Flops& decode, double kv_bytes, DecodeWork& work) {
+  work.kv_bytes += kv_bytes;
+  work.core_flops += decode[FlopPart::core] + decode[FlopPart::softmax];
+  work.ffn_flops += decode[FlopPart::ffn] + decode[FlopPart::router] + decode[FlopPart::activations] +
+                    decode[FlopPart::residual] + decode[FlopPart::norms] + decode[FlopPart::biases];
+  work.linear_flops += decode[FlopPart::projections] + decode[FlopPart::rotation] + decode[FlopPart::value_map];
+}
+
+void add_layer(const CostModel& model, const CostLayer& layer, const CostQuery& query, CapacityRow& row) {
+  const LayerCost cost = layer_cost(layer, query);
+  row.parameters += cost.parameters();
+  row.active_parameters += cost.active_parameters();
+  row.attention_parameters += cost.attention_parameters;
+  row.ffn_parameters += cost.ffn_parameters;
+  row.kv_bytes_per_token += cost.kv_bytes_per_token;
+  row.state_bytes += cost.state_bytes;
+  row.kv_bytes_context += cost.kv_bytes_held;
+  row.matrix_numbers += cost.matrix_numbers;
+  row.vector_numbers += cost.vector_numbers;
+  row.decode += cost.decode;
+  row.prefill += cost.prefill;
+  row.train += cost.train_forward;
+  row.train += cost.train_backward;
+  row.flops_per_token_train +=
+      6 * numbers_in_products(layer, cost, model.width) + train_core(layer.attention, real(query.context));
+  add_work(cost.decode, cost.kv_bytes_read, row.work);
+  add_experts(layer, cost, row);
+}
+
+void add_outside(const CostModel& model, const CostQuery& query, CapacityRow& row) {
+  const OutsideCost outside = outside_cost(model, query.context);
+  row.parameters += outside.parameters;
+  row.active_parameters += outside.parameters;
+  row.matrix_numbers += outside.matrix_numbers;
+  row.vector_numbers += outside.vector_numbers;
+  row.decode += outside.decode;
+  row.prefill += outside.prefill;
+  row.train += outside.train_forward;
+  row.train += outside.train_backward;
+  // Tied or not, the classifier is one [vocab, width] product; looking up an embedding is none.
+  row.flops_per_token_train += 6 * real(model.vocab) * real(model.width);
+  row.work.ffn_flops += outside.decode.total();
+}
+
+double absorbed_prefill(const CostModel& model, const CostQuery& query) {
+  bool latent = false;
+  Flops sum = outside_cost(model, query.context).prefill;
+  CostQuery absorbed = query;
+  absorbed.absorbed_prefill = true;
+  for (const CostLayer& layer : model.layers) {
+    latent = latent || layer.attention.key_source == KeySource::latent;
+    sum += layer_cost(layer, absorbed).prefill;
   }
-  row.flops_per_token_prefill = 2 * products.layers + 2 * products.classifier / tokens + prefill;
-  row.flops_per_token_decode = 2 * (products.layers + products.classifier) + decode;
-  row.flops_per_token_train = 6 * products.all() + convention;
-  row.flops_per_token_train_exact = 6 * products.all() + 3.5 * prefill;
+  return latent ? sum.total() : 0;
+}
+
+void keep_reported_parts(Flops& flops) {
+  for (int i = 0; i < kFlopParts; ++i) {
+    const auto part = static_cast<FlopPart>(i);
+    if (part != FlopPart::core && part != FlopPart::projections && part != FlopPart::ffn) flops[part] = 0;
+  }
+}
+
+// The report's own figures in place of the exact ones; prefill, which it has none for, keeps the parts it counts.
+void follow_report(const CostModel& model, CapacityRow& row) {
+  row.work = report_work(model, row.context);
+  row.decode = row.train = {};
+  row.decode[FlopPart::core] = row.work.core_flops;
+  row.decode[FlopPart::projections] = row.work.linear_flops;
+  row.decode[FlopPart::ffn] = row.work.ffn_flops;
+  row.train = row.decode * 3;
+  keep_reported_parts(row.prefill);
+  row.flops_per_token_train = report_train_flops(row.work);
+  row.flops_per_token_prefill_absorbed = 0;
+  row.kv_bytes_per_token = 0;
+  for (const CostLayer& layer : model.layers) {
+    if (layer.attention.owns_cache)
+      row.kv_bytes_per_token += cache_numbers(layer.attention) * layer.attention.report_kv_bytes;
+  }
 }
 
 }  // namespace
 
 int64_t shared_latent_subspace_dim(const AttentionSpec& a, int64_t width) {
-  if (a.key_source == KeySource::input) return width;
-  if (a.key_source == KeySource::latent) return std::min(width, a.kv_rank);
-  return std::min(width, a.kv_heads * std::min(a.head_dim, a.value_dim));
+  return shared_latent_subspace_dim(cost_attention(a, 0, true), width);
 }
-
 int64_t factorization_rank_per_head(const AttentionSpec& a, int64_t width) {
-  // MLA's rank stays at the head dim: its rotary extra dims carry position, and its latent is wider than a head.
-  const int64_t query_side = a.q_rank > 0 ? a.q_rank : width;
-  const int64_t latent = a.key_source == KeySource::latent ? a.kv_rank : width;
-  return std::min({width, query_side, latent, a.head_dim, a.value_dim});
+  return factorization_rank_per_head(cost_attention(a, 0, true), width);
 }
-
 int64_t total_effective_rank(const AttentionSpec& a, int64_t width) {
-  return a.n_heads * factorization_rank_per_head(a, width);
+  return total_effective_rank(cost_attention(a, 0, true), width);
 }
 
-double mean_visible_tokens(int64_t tokens, int64_t window) {
-  const auto t = static_cast<double>(tokens), w = static_cast<double>(window);
-  if (window <= 0 || window >= tokens) return (t + 1) / 2;
-  return (w * (w + 1) / 2 + (t - w) * w) / t;
+double mean_visible_tokens(int64_t tokens, int64_t window) { return visible_sum(tokens, window) / real(tokens); }
+
+CapacityRow capacity_of(const CostModel& model, std::string_view name, const CapacityOptions& options) {
+  const DType kv = options.kv_type;
+  if (kv != DType::f32 && kv != DType::bf16 && kv != DType::f16 && kv != DType::i8)
+    bad_input("[capacity] type of the cache, got {}, expected f32, bf16, f16 or int8", name_of(kv));
+  CapacityRow row;
+  row.name = name;
+  row.attention = model.attention;
+  row.convention = options.convention;
+  row.runs = model.runs;
+  row.notes = model.notes;
+  row.context = options.context > 0 ? options.context : model.context;
+  const CostQuery query{.width = model.width, .context = row.context, .kv_type = kv};
+  for (const CostLayer& layer : model.layers) add_layer(model, layer, query, row);
+  add_outside(model, query, row);
+  add_attention_parts(model, row);
+  const int64_t H = model.width;
+  row.slsd = over_layers(model, [&](const CostAttention& a) { return shared_latent_subspace_dim(a, H); });
+  row.frh = over_layers(model, [&](const CostAttention& a) { return factorization_rank_per_head(a, H); });
+  row.ter = over_layers(model, [&](const CostAttention& a) { return total_effective_rank(a, H); });
+  row.flops_per_token_prefill_absorbed = absorbed_prefill(model, query) / real(row.context);
+  if (options.convention == Convention::step3_report) follow_report(model, row);
+  row.flops_per_token_prefill = row.prefill.total() / real(row.context);
+  row.flops_per_token_decode = row.decode.total();
+  row.flops_per_token_train_exact =
+      row.train.total() / (options.convention == Convention::exact ? real(row.context) : 1);
+  row.prefill = row.prefill / real(row.context);
+  if (options.convention == Convention::exact) row.train = row.train / real(row.context);
+  if (row.work.kv_bytes > 0) row.flops_per_kv_byte = row.decode[FlopPart::core] / row.work.kv_bytes;
+  return row;
 }
 
 CapacityRow capacity_of(const ModelConfig& config, std::string_view name, const CapacityOptions& options) {
   validate(config);
-  if (options.kv_type != DType::f32 && options.kv_type != DType::bf16 && options.kv_type != DType::f16) {
-    bad_input("[capacity] type of the cache, got {}, expected f32, bf16 or f16", name_of(options.kv_type));
-  }
-  CapacityRow row;
-  row.name = name;
-  row.attention = attention_name(config);
-  row.context = options.context > 0 ? options.context : config.context;
-  const std::vector<ParameterSpec> table = parameter_table(config);
-  count_parameters(table, row);
-  row.kv_bytes_per_token = kv_bytes_per_token(config, options.kv_type);
-  row.slsd = over_layers(config, [&](const AttentionSpec& a) { return shared_latent_subspace_dim(a, config.width); });
-  row.frh = over_layers(config, [&](const AttentionSpec& a) { return factorization_rank_per_head(a, config.width); });
-  row.ter = over_layers(config, [&](const AttentionSpec& a) { return total_effective_rank(a, config.width); });
-  count_flops(config, product_parameters(config, table), row);
-  return row;
+  return capacity_of(cost_model(config), name, options);
 }
 
 std::vector<CapacityRow> capacity_of_variants(std::span<const std::string_view> presets, const PresetOptions& shape,

@@ -136,6 +136,8 @@ TEST(KvBytes, CountOwnersOnceAndTheTypeAsGiven) {
   o.share_cache = 2;
   EXPECT_EQ(capacity_of(model_of("mfa-kr", o), "x").kv_bytes_per_token, alone / 2);
   EXPECT_THROW(capacity_of(model_of("mfa-kr", o), "x", {0, DType::i32}), BadInput);
+  // int8: 32 numbers and one scale of two bytes a layer that owns a cache.
+  EXPECT_EQ(capacity_of(model_of("mfa-kr", o), "x", {0, DType::i8}).kv_bytes_per_token, 2 * (32 + 2));
 }
 
 TEST(Measures, FollowTheTable) {
@@ -170,13 +172,15 @@ TEST(Measures, GiveARangeWhenLayersDiffer) {
 
 TEST(Flops, OfStep3sDecodingGrowAsItsReportSays) {
   const ModelConfig config = model_of("mfa", step3_shape());
-  const double at_8k = capacity_of(config, "step3", {8192}).flops_per_token_decode;
-  const double at_16k = capacity_of(config, "step3", {16384}).flops_per_token_decode;
+  const Flops at_8k = capacity_of(config, "step3", {8192}).decode;
+  const Flops at_16k = capacity_of(config, "step3", {16384}).decode;
   const double core = 61.0 * 64 * 256 * 4 * 8192;  // table 2 of the report: 3.27e10
-  EXPECT_EQ(at_16k - at_8k, core);
-  const double linear = 2.0 * 61 * (7168.0 * 2560 + 2048.0 * 16384 + 7168.0 * 16384);
-  const double ffn = 2.0 * 61 * 3 * 7168 * 18432, classifier = 2.0 * 128815 * 7168;
-  EXPECT_EQ(at_8k, core + linear + ffn + classifier);
+  EXPECT_EQ(at_8k[FlopPart::core], core);
+  EXPECT_EQ(at_16k[FlopPart::core], 2 * core);
+  EXPECT_EQ(at_16k.total() - at_8k.total(), core + 61.0 * 64 * 4 * 8192);  // four a score for the softmax
+  EXPECT_EQ(at_8k[FlopPart::projections], 2.0 * 61 * (7168.0 * 2560 + 2048.0 * 16384 + 7168.0 * 16384));
+  EXPECT_EQ(at_8k[FlopPart::ffn], 2.0 * 61 * 3 * 7168 * 18432);
+  EXPECT_EQ(at_8k[FlopPart::classifier], 2.0 * 128815 * 7168);
 }
 
 TEST(Flops, OfMlaAreAbsorbedInDecodingAndExpandedInPrefill) {
@@ -186,10 +190,13 @@ TEST(Flops, OfMlaAreAbsorbedInDecodingAndExpandedInPrefill) {
   o.rope_dim = 16;
   const ModelConfig config = model_of("mla", o);
   const auto row = [&](int64_t context) { return capacity_of(config, "x", {context}); };
-  EXPECT_EQ(row(64).flops_per_token_decode - row(32).flops_per_token_decode, 3 * 2.0 * 3 * 32 * (72 + 16 + 72));
-  const double classifier = 2.0 * 1000 * 256;
-  const double grown = row(64).flops_per_token_prefill - row(32).flops_per_token_prefill;
-  EXPECT_EQ(grown, 3 * 2.0 * 3 * 16 * (64 + 16 + 64) + classifier / 64 - classifier / 32);
+  const double seen = 65 / 2.0;  // on average, of 64
+  EXPECT_EQ(row(64).decode[FlopPart::core], 3 * 2.0 * 3 * 64 * (72 + 16 + 72));
+  EXPECT_EQ(row(64).prefill[FlopPart::core], 3 * 2.0 * 3 * seen * (64 + 16 + 64));
+  // Absorbed, scores and sums meet the latent, and there are more numbers to normalise.
+  EXPECT_EQ(row(64).flops_per_token_prefill_absorbed - row(64).flops_per_token_prefill,
+            3 * 2.0 * 3 * seen * (72 - 64 + 72 - 64) + 3 * 3 * (72 - 64));
+  EXPECT_EQ(capacity_of(model_of("mfa", small_shape()), "x").flops_per_token_prefill_absorbed, 0);
 }
 
 TEST(Flops, OfPrefillAverageWhatTokensSee) {
@@ -206,8 +213,11 @@ TEST(Flops, OfTrainingFollowTheConvention) {
   const CapacityRow row = capacity_of(config, "x");
   const double norms = 256.0 * (2 * 3 + 1);  // the only parameters of a tied MHA model that are in no product
   EXPECT_EQ(row.flops_per_token_train, 6 * (static_cast<double>(row.parameters) - norms) + 6.0 * 3 * 4 * 64 * 128);
-  EXPECT_EQ(row.flops_per_token_train_exact,
-            6 * (static_cast<double>(row.parameters) - norms) + 3.5 * 3 * 4 * 4 * 64 * (129 / 2.0));
+  const auto exact = [&](FlopPart part) { return row.train[part]; };
+  EXPECT_EQ(exact(FlopPart::projections) + exact(FlopPart::ffn) + exact(FlopPart::classifier),
+            6 * (static_cast<double>(row.parameters) - norms));
+  // With keys and values of one size, probabilities computed again make the backward pass 2.5 × the forward one.
+  EXPECT_EQ(exact(FlopPart::core), 3.5 * 3 * 4 * 4 * 64 * (129 / 2.0));
 }
 
 TEST(Flops, OfTheValueMixAreFreeOnceFolded) {
@@ -219,6 +229,7 @@ TEST(Flops, OfTheValueMixAreFreeOnceFolded) {
   EXPECT_EQ(capacity_of(gated, "x").flops_per_token_decode, capacity_of(identity, "x").flops_per_token_decode);
   EXPECT_EQ(capacity_of(gated, "x").flops_per_token_train - capacity_of(identity, "x").flops_per_token_train,
             6.0 * 3 * 32 * 32);
+  EXPECT_EQ(capacity_of(gated, "x").decode[FlopPart::value_map], 0);
 }
 
 TEST(Flops, UntiedEmbeddingsAreNoProduct) {
@@ -238,6 +249,17 @@ TEST(Variants, AreMatchedToTheFirst) {
   for (const CapacityRow& row : rows) {
     EXPECT_NEAR(static_cast<double>(row.parameters) / static_cast<double>(rows[0].parameters), 1, 0.01)
         << row.attention;
+  }
+}
+
+TEST(Flops, PartsAddUpToTheWhole) {
+  for (const std::string_view name : preset_names()) {
+    const CapacityRow row = capacity_of(model_of(name, small_shape()), name);
+    EXPECT_EQ(row.decode.total(), row.flops_per_token_decode) << name;
+    EXPECT_DOUBLE_EQ(row.prefill.total(), row.flops_per_token_prefill) << name;
+    EXPECT_DOUBLE_EQ(row.train.total(), row.flops_per_token_train_exact) << name;
+    EXPECT_EQ(row.decode[FlopPart::embedding], 0) << name;
+    EXPECT_EQ(row.work.core_flops + row.work.linear_flops + row.work.ffn_flops, row.flops_per_token_decode) << name;
   }
 }
 
