@@ -2,7 +2,7 @@
 // [m, k] by [k, n] is 2·m·k·n, adding into its target included; an exponential, a square root, a tanh or a division is
 // 1, like a multiplication; a comparison, a copy and a change of sign or type are none, nor is making a table once
 // (cos and sin, ALiBi's slopes). What a kernel does beside the equations (rescaling of a running softmax, padding) is
-// not counted. tests/runtime/flops_test.cpp counts by the same rules in a model that runs.
+// not counted. tests/capacity/flops_test.cpp counts by the same rules in a model that runs.
 #pragma once
 
 #include "model/model_config.h"

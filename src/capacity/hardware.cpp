@@ -104,8 +104,12 @@ OrderedJson hardware_to_json(std::span<const Hardware> rows) {
   return {{"hardware", std::move(list)}};
 }
 
+std::vector<Hardware> built_in_hardware() {
+  return hardware_from_json(parse_json(kHardwareTable, "built-in hardware"), "built-in hardware");
+}
+
 std::vector<Hardware> load_hardware(const fs::path& file) {
-  std::vector<Hardware> rows = hardware_from_json(parse_json(kHardwareTable, "built-in hardware"), "built-in hardware");
+  std::vector<Hardware> rows = built_in_hardware();
   const fs::path own = user_hardware_file();
   const fs::path path = !file.empty() ? file : path_exists(own) ? own : fs::path();
   if (path.empty()) return rows;
@@ -120,7 +124,7 @@ std::vector<Hardware> load_hardware(const fs::path& file) {
   return rows;
 }
 
-const Hardware& find_hardware(std::span<const Hardware> rows, std::string_view name) {
+Hardware find_hardware(std::span<const Hardware> rows, std::string_view name) {
   std::vector<std::string_view> names;
   for (const Hardware& row : rows) {
     if (same_name(row.name, name)) return row;

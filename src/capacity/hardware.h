@@ -34,6 +34,8 @@ struct Hardware {
   bool operator==(const Hardware&) const = default;
 };
 
+std::vector<Hardware> built_in_hardware();
+
 // The built-in rows (data/hardware.json), then those of a file of the same form: a row of the same name takes the
 // place of the built-in one. `file` empty: the user's own, if it exists (user_hardware_file()). BadInput names file,
 // row and key for what is unknown, missing, of another type or out of range.
@@ -43,7 +45,7 @@ std::vector<Hardware> load_hardware(const fs::path& file = {});
 fs::path user_hardware_file();
 
 // The row of that name, letters of any case; BadInput lists the names there are.
-const Hardware& find_hardware(std::span<const Hardware> rows, std::string_view name);
+Hardware find_hardware(std::span<const Hardware> rows, std::string_view name);
 
 // {"hardware": [{"name": …, "bytes_per_s": …}, …]}. Figures that are 0 may be left out, and are.
 std::vector<Hardware> hardware_from_json(const Json& document, std::string_view where);

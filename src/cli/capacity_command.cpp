@@ -2,7 +2,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "capacity/capacity_table.h"
+#include "capacity/foreign_config.h"
+#include "capacity/named_shapes.h"
 #include "command.h"
+#include "hardware_flags.h"
 #include "model/config_json.h"
 #include "model/model_folder.h"
 #include "model_flags.h"
@@ -14,52 +17,82 @@ namespace {
 class CapacityCommand : public Command {
  public:
   void add_flags() override {
-    app->add_option("what", what_, "Model folders, config.json files, presets, or paper-1b, paper-7b")
+    app->add_option("what", what_,
+                    "Model folders, config.json files of any known family, presets, or paper-1b, "
+                    "paper-7b, step3")
         ->required()
         ->type_name("MODEL|CONFIG|PRESET...");
     app->add_option("--kv", kv_, "Type of the cache: bf16, f32 or int8")->capture_default_str();
+    app->add_option("--convention", convention_, "exact, or step3-report: as that report's tables count")
+        ->capture_default_str();
+    hardware_.add_to(*app);
     model_.add_to(*app);
   }
 
   void run() override {
-    const DType kv_type = parse_kv(kv_, DType::bf16);
+    options_.context = app->count("--context") > 0 ? model_.shape.context : 0;
+    options_.kv_type = parse_kv(kv_, DType::bf16);
+    if (convention_ != "exact" && convention_ != "step3-report")
+      bad_input("[capacity] --convention, got {}, expected exact or step3-report", convention_);
+    options_.convention = convention_ == "exact" ? Convention::exact : Convention::step3_report;
+    const HardwareQuestion question = hardware_.question();
     std::vector<CapacityRow> rows;
-    for (const std::string& what : what_) add_rows(what, kv_type, rows);
+    for (const std::string& what : what_) add_rows(what, rows);
     nlohmann::ordered_json json = nlohmann::ordered_json::array();
-    for (const CapacityRow& row : rows) json.push_back(capacity_json(row));
-    finish({{"rows", json}}, capacity_table(rows));
+    for (const CapacityRow& row : rows) json.push_back(capacity_json(row, question));
+    finish({{"rows", json}}, text_of(rows, question));
   }
 
  private:
-  void add_rows(const std::string& what, DType kv_type, std::vector<CapacityRow>& rows) {
-    const CapacityOptions options{.context = app->count("--context") > 0 ? model_.shape.context : 0,
-                                  .kv_type = kv_type};
-    if (what == "paper-1b" || what == "paper-7b") {
-      constexpr std::string_view variants[] = {"mha", "mqa", "gqa", "mla", "mfa", "mfa-kr"};
-      for (CapacityRow& row : capacity_of_variants(variants, paper_shape(what), what, options))
-        rows.push_back(std::move(row));
-      return;
-    }
-    const std::span<const std::string_view> presets = preset_names();
-    if (std::find(presets.begin(), presets.end(), what) != presets.end()) {
-      rows.push_back(capacity_of(make_preset(what, model_.options()), what, options));
-      return;
-    }
-    rows.push_back(capacity_of(read_config(what), fs::path(what).filename().string(), options));
+  std::string text_of(const std::vector<CapacityRow>& rows, const HardwareQuestion& question) const {
+    std::string text = capacity_table(rows) + "\n" + flops_table(rows);
+    if (question.memory && !hardware_.named()) text += "\n" + memory_table(rows, question);
+    if (const std::string prices = price_table(rows, question); !prices.empty()) text += "\n" + prices;
+    if (hardware_.named()) text += "\n" + throughput_table(rows, question);
+    return text;
   }
 
-  static ModelConfig read_config(const std::string& what) {
-    if (fs::path(what).extension() != ".json") {
-      if (!path_exists(what))
-        bad_input("[capacity] {} is no model, config or preset; presets are {}", what, fmt::join(preset_names(), ", "));
-      return load_config(what);
+  void add_rows(const std::string& what, std::vector<CapacityRow>& rows) const {
+    const auto is_in = [&](std::span<const std::string_view> names) {
+      return std::find(names.begin(), names.end(), what) != names.end();
+    };
+    if (is_in(shape_names())) {
+      for (CapacityRow& row : capacity_of_shape(what, options_)) rows.push_back(std::move(row));
+    } else if (is_in(preset_names())) {
+      rows.push_back(capacity_of(make_preset(what, model_.options()), what, options_));
+    } else {
+      rows.push_back(capacity_of(read_model(what), name_of_path(what), options_));
     }
-    const Json json = parse_json(read_file(what), what);
-    return json.contains("model_type") ? config_from_json(json, what) : spec_from_json(json, what);
+  }
+
+  static std::string name_of_path(const fs::path& path) {
+    return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+  }
+
+  // A folder, a config or a weight file; families that do not run are counted all the same.
+  static CostModel read_model(const std::string& what) {
+    if (!path_exists(what))
+      bad_input("[capacity] {} is no model, config, preset or shape; presets are {}, shapes {}", what,
+                fmt::join(preset_names(), ", "), fmt::join(shape_names(), ", "));
+    const fs::path path = what, config = path / "config.json";
+    if (is_folder(path) && path_exists(config)) return read_config(config);
+    if (path.extension() == ".json") return read_config(path);
+    return cost_model(load_config(path));
+  }
+
+  static CostModel read_config(const fs::path& path) {
+    const Json json = parse_json(read_file(path), path.string());
+    if (json.is_object() && (json.contains("model_type") || json.contains("text_config")))
+      return cost_model_from_json(json, path.string());
+    const ModelConfig config = spec_from_json(json, path.string());
+    validate(config);
+    return cost_model(config);
   }
 
   std::vector<std::string> what_;
-  std::string kv_ = "bf16";
+  std::string kv_ = "bf16", convention_ = "exact";
+  CapacityOptions options_;
+  HardwareFlags hardware_;
   ModelFlags model_;
 };
 

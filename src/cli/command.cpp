@@ -110,7 +110,11 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
       "  mfa perplexity model text.txt --context 512 --score last-half --windows 100\n"
       "  mfa perplexity quantized text.txt --reference model\n");
   add(make_capacity_command(), "capacity", "Parameters, cache bytes, FLOPs and ranks, from the spec alone",
-      "Examples:\n  mfa capacity paper-1b\n  mfa capacity model/\n  mfa capacity mfa mla --width 1024 --layers 16\n");
+      "Examples:\n  mfa capacity paper-1b\n  mfa capacity model/ config.json --context 8192 --json -\n  mfa capacity "
+      "mfa mla "
+      "--width 1024 --layers 16\n  mfa capacity step3 --convention step3-report --context 32768\n  mfa capacity "
+      "paper-7b "
+      "--memory 24GiB --context 32768 --kv int8\n  mfa capacity paper-7b --hardware H800,H20 --batch 64\n");
   add(make_export_command(), "export", "Write a model for other engines",
       "Examples:\n  mfa export model folded --format hf\n  mfa export model model.gguf --format gguf --type q8_0\n");
   add(make_import_command(), "import", "Make a model folder of a llama2.c model",

@@ -33,7 +33,7 @@ class HardwareFiles : public testing::Test {
 
 TEST_F(HardwareFiles, BuiltInRowsHaveWhatTheReportPrints) {
   const std::vector<Hardware> rows = load_hardware();
-  const Hardware& h800 = find_hardware(rows, "h800");
+  const Hardware h800 = find_hardware(rows, "h800");
   EXPECT_EQ(h800.name, "H800");
   EXPECT_EQ(h800.usd_per_hour, 2);
   EXPECT_EQ(h800.flops(8), 1.98e15);

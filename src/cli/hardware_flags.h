@@ -1,0 +1,26 @@
+// Flags about machines, memory and batches, shared by what counts costs.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "capacity/capacity_table.h"
+
+namespace mfa {
+
+struct HardwareFlags {
+  std::vector<std::string> names;
+  std::string file, weights = "bf16";
+  uint64_t memory = 0;
+  int64_t batch = 0;
+
+  void add_to(CLI::App& app);
+  // Rows were named with --hardware, so that details about them are wanted.
+  bool named() const { return !names.empty(); }
+  // The rows that were named, or all of the table. BadInput for unknown names, a bad table, an unknown type.
+  std::vector<Hardware> rows() const;
+  HardwareQuestion question() const;
+};
+
+}  // namespace mfa
