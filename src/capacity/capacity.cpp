@@ -145,10 +145,37 @@ void follow_report(const CostModel& model, CapacityRow& row) {
   row.flops_per_token_train = report_train_flops(row.work);
   row.flops_per_token_prefill_absorbed = 0;
   row.kv_bytes_per_token = 0;
+  row.kv_bytes_context = row.state_bytes;
   for (const CostLayer& layer : model.layers) {
-    if (layer.attention.owns_cache)
-      row.kv_bytes_per_token += cache_numbers(layer.attention) * layer.attention.report_kv_bytes;
+    const CostAttention& a = layer.attention;
+    if (!a.owns_cache) continue;
+    const int64_t bytes = cache_numbers(a) * a.report_kv_bytes;
+    row.kv_bytes_per_token += bytes;
+    row.kv_bytes_context += bytes * (a.evicts ? visible_most(row.context, a.window, a.chunk) : row.context);
   }
+}
+
+// Sizes from a file may each be in range and their products not: 2^50 parameters and 2^60 bytes of cache are more than
+// anyone has, and far from where 64 bits overflow.
+void check_size(const CostModel& model, int64_t context) {
+  double parameters = 2 * real(model.vocab) * real(model.width), cache = 0;
+  const double H = real(model.width);
+  for (const CostLayer& layer : model.layers) {
+    const CostAttention& a = layer.attention;
+    const CostFfn& f = layer.ffn;
+    visit_attention_tensors(a, model.width, [&](const char*, int64_t rows, int64_t cols, TensorRole) {
+      parameters += real(rows) * real(cols);
+    });
+    parameters += 3 * H * (real(f.width) + real(f.shared_width) + real(f.experts) * real(f.expert_width));
+    if (a.linear)
+      cache += 4 * real(a.n_heads) * real(a.head_dim) * real(a.value_dim);
+    else
+      cache += 5 * real(cache_numbers(a)) * real(context);  // f32, or int8 with its scales
+  }
+  if (!(parameters < 0x1p50))
+    bad_input("[capacity] the model would have {:.3g} parameters, expected at most 2^50", parameters);
+  if (!(cache < 0x1p60))
+    bad_input("[capacity] {} tokens would leave {:.3g} bytes in the cache, expected at most 2^60", context, cache);
 }
 
 }  // namespace
@@ -176,6 +203,7 @@ CapacityRow capacity_of(const CostModel& model, std::string_view name, const Cap
   row.runs = model.runs;
   row.notes = model.notes;
   row.context = options.context > 0 ? options.context : model.context;
+  check_size(model, row.context);
   const CostQuery query{.width = model.width, .context = row.context, .kv_type = kv};
   for (const CostLayer& layer : model.layers) add_layer(model, layer, query, row);
   add_outside(model, query, row);

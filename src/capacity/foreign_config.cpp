@@ -105,6 +105,20 @@ void note_what_is_left_out(const Json& json, std::string_view where, CostModel& 
     model.notes.emplace_back("weights are counted in one type, not as quantization_config stores them");
 }
 
+// Kinds of layer that no code of ours computes, by name.
+std::vector<std::string_view> kinds_not_run(const CostModel& model) {
+  const auto any = [&](auto has) { return std::any_of(model.layers.begin(), model.layers.end(), has); };
+  std::vector<std::string_view> kinds;
+  if (any([](const CostLayer& l) { return l.ffn.experts > 0; })) kinds.emplace_back("experts");
+  if (any([](const CostLayer& l) { return l.attention.chunk > 0; })) kinds.emplace_back("chunked attention");
+  if (any([](const CostLayer& l) { return l.attention.linear; })) kinds.emplace_back("linear-attention states");
+  if (any([](const CostLayer& l) { return l.ffn.activation == Activation::geglu; })) kinds.emplace_back("GELU gates");
+  if (any([](const CostLayer& l) { return l.norms > 2; })) kinds.emplace_back("norms behind layers");
+  if (any([](const CostLayer& l) { return l.attention.soft_cap; })) kinds.emplace_back("soft caps");
+  if (any([](const CostLayer& l) { return l.scaled_residual; })) kinds.emplace_back("scaled residuals");
+  return kinds;
+}
+
 void name_attention(CostModel& model) {
   std::vector<std::string_view> seen;
   for (const CostLayer& layer : model.layers) {
@@ -161,7 +175,9 @@ CostModel cost_model_from_json(const Json& json, std::string_view where) {
   // What our layers do not compute may still be counted. A config that is broken is refused again, by the family.
   if (find_string(json, "model_type", where).value_or("") == "mfa_cpp") throw BadInput(refusal);
   CostModel model = read_family(json, where);
-  model.notes.insert(model.notes.begin(), "counted only: " + refusal);
+  const std::vector<std::string_view> kinds = kinds_not_run(model);
+  model.notes.insert(model.notes.begin(), kinds.empty() ? "counted, not run: " + refusal
+                                                        : fmt::format("counted, not run: {}", fmt::join(kinds, ", ")));
   return model;
 }
 

@@ -104,6 +104,15 @@ OrderedJson hardware_to_json(std::span<const Hardware> rows) {
   return {{"hardware", std::move(list)}};
 }
 
+Hardware several(const Hardware& hardware, int64_t cards) {
+  Hardware all = hardware;
+  all.name = fmt::format("{}x{}", cards, hardware.name);
+  for (double* figure :
+       {&all.usd_per_hour, &all.bytes_per_s, &all.flops_f32, &all.flops_bf16, &all.flops_8bit, &all.memory_bytes})
+    *figure *= static_cast<double>(cards);
+  return all;
+}
+
 std::vector<Hardware> built_in_hardware() {
   return hardware_from_json(parse_json(kHardwareTable, "built-in hardware"), "built-in hardware");
 }

@@ -47,6 +47,9 @@ fs::path user_hardware_file();
 // The row of that name, letters of any case; BadInput lists the names there are.
 Hardware find_hardware(std::span<const Hardware> rows, std::string_view name);
 
+// `cards` of it as one machine: all figures but the network's and the threads' times so many; named "8xH800".
+Hardware several(const Hardware& hardware, int64_t cards);
+
 // {"hardware": [{"name": …, "bytes_per_s": …}, …]}. Figures that are 0 may be left out, and are.
 std::vector<Hardware> hardware_from_json(const Json& document, std::string_view where);
 OrderedJson hardware_to_json(std::span<const Hardware> rows);

@@ -54,7 +54,7 @@ CostModel step3_model(std::string_view preset, int64_t expert_width) {
   model.tied = false;
   model.attention = preset;
   model.runs = false;
-  model.notes.emplace_back("counted only: our layers have no experts");
+  model.notes.emplace_back("counted, not run: experts");
   CostLayer layer;
   layer.attention = cost_attention(step3_attention(preset), 0, true);
   for (int64_t i = 0; i < 61; ++i) {

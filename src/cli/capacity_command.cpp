@@ -45,7 +45,9 @@ class CapacityCommand : public Command {
 
  private:
   std::string text_of(const std::vector<CapacityRow>& rows, const HardwareQuestion& question) const {
-    std::string text = capacity_table(rows) + "\n" + flops_table(rows);
+    constexpr size_t kMostColumns = 8;  // of a table that has one a row
+    std::string text = capacity_table(rows);
+    if (rows.size() <= kMostColumns) text += "\n" + flops_table(rows);
     if (question.memory && !hardware_.named()) text += "\n" + memory_table(rows, question);
     if (const std::string prices = price_table(rows, question); !prices.empty()) text += "\n" + prices;
     if (hardware_.named()) text += "\n" + throughput_table(rows, question);

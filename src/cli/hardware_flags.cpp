@@ -21,6 +21,10 @@ void HardwareFlags::add_to(CLI::App& app) {
       ->transform(CLI::AsSizeValue(true))
       ->type_name("SIZE")
       ->group(group);
+  app.add_option("--cards", cards, "So many of each machine work as one, without loss")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--batch", batch, "Sequences that decode together (0: as many as fit)")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str()
@@ -28,10 +32,14 @@ void HardwareFlags::add_to(CLI::App& app) {
 }
 
 std::vector<Hardware> HardwareFlags::rows() const {
-  const std::vector<Hardware> table = load_hardware(file);
-  if (names.empty() || (names.size() == 1 && names[0] == "all")) return table;
-  std::vector<Hardware> rows;
-  for (const std::string& name : names) rows.push_back(find_hardware(table, name));
+  std::vector<Hardware> rows = load_hardware(file);
+  if (!names.empty() && (names.size() != 1 || names[0] != "all")) {
+    std::vector<Hardware> named;
+    for (const std::string& name : names) named.push_back(find_hardware(rows, name));
+    rows = std::move(named);
+  }
+  if (cards > 1)
+    for (Hardware& row : rows) row = several(row, cards);
   return rows;
 }
 

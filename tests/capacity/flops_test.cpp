@@ -6,6 +6,7 @@
 #include "formats/safetensors.h"
 #include "kernels/counting_device.h"
 #include "model/config_json.h"
+#include "model/llama2c.h"
 #include "model/model_folder.h"
 #include "model/random_model.h"
 #include "model/transformer.h"
@@ -201,6 +202,14 @@ INSTANTIATE_TEST_SUITE_P(Architectures, FolderTest,
                          testing::Values("deepseek_v2", "deepseek_v2_yarn", "deepseek_v3_halves", "deepseek_v3_yarn",
                                          "llama", "llama3_rope", "llama_bias", "mistral_window", "qwen2", "qwen2_yarn",
                                          "qwen3", "step3"));
+
+TEST(Flops, OfStories260KAreThoseOfItsFile) {
+  const fs::path file = fs::path(MFA_SHARED) / "data" / "models" / "stories260K" / "stories260K.bin";
+  if (!path_exists(file)) GTEST_SKIP() << file << " is not here";
+  const Llama2cWeights weights(file);
+  EXPECT_EQ(capacity_of(weights.config(), "x").parameters, 260032);
+  expect_all(weights.config(), 300, 64);
+}
 
 }  // namespace
 }  // namespace mfa
