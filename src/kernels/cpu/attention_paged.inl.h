@@ -20,8 +20,9 @@
 // K and V at 16 heads, 1.08 × at 64 (bf16, 32k), 0.74 × at 4 (f32): unpacking and turning a key is a sixth of the work
 // of 16 rows on it, half of its time a wait for the first touch of the key. Tried there, without gain: keys fetched
 // into L1 a block ahead, longer rows against conflicts in L1, Chebyshev's recurrence, 4, 8 or 16 keys at a time, angles
-// from the table alone (1.03 ×), horizontal adds (1.02 ×). Tried for many rows: bf16 blocks unpacked to f32 once, then
-// shared by the tiles of a block of rows (0.97 ×).
+// from the table alone (1.03 ×), angles of a tile's 64 tokens from L2 with the queries turned for each tile (1.1 × at
+// 4 heads: the loads are the bound, not the operations), horizontal adds (1.02 ×). Tried for many rows: bf16 blocks
+// unpacked to f32 once, then shared by the tiles of a block of rows (1.02 ×).
 #pragma once
 
 #include "kernels/cpu/paged_shared_keys.inl.h"
