@@ -13,6 +13,9 @@ namespace {
 
 int64_t bits_of(DType type) { return static_cast<int64_t>(size_of(type)) * 8; }
 
+// As --weights calls it.
+std::string_view type_text(DType type) { return type == DType::i8 ? "int8" : name_of(type); }
+
 std::string usd_text(double usd) { return std::isfinite(usd) ? fmt::format("{:.3g}", usd) : "–"; }
 
 std::string sequences_text(int64_t sequences) { return sequences < 0 ? "–" : grouped(sequences); }
@@ -77,7 +80,7 @@ std::string throughput_table(std::span<const CapacityRow> rows, const HardwareQu
   return fmt::format(
              "What fits, and the most that the roofline lets decode (sequences of T tokens, weights in {}, read once a "
              "step):\n",
-             name_of(question.weights)) +
+             type_text(question.weights)) +
          table.render();
 }
 
@@ -91,7 +94,7 @@ std::string memory_table(std::span<const CapacityRow> rows, const HardwareQuesti
                    sequences_text(sequences_that_fit(row, question.weights, *question.memory))});
   }
   return fmt::format("Sequences of T tokens in {}, beside weights in {}:\n",
-                     human_bytes(static_cast<uint64_t>(*question.memory)), name_of(question.weights)) +
+                     human_bytes(static_cast<uint64_t>(*question.memory)), type_text(question.weights)) +
          table.render();
 }
 

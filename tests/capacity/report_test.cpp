@@ -179,7 +179,7 @@ TEST(Step3Report, IntensityAndEffectiveRank) {
   EXPECT_EQ(capacity_of(fixture("step3"), "step3").kv_bytes_per_token, 62464);
 }
 
-// Section 1.5 of docs/theory.md: FLOPs for each cached byte at 16 bits are 1 for MHA, heads a KV head for GQA, m for
+// FLOPs for each cached byte at 16 bits are 1 for MHA, heads a KV head for GQA, m for
 // MFA and twice m where the key is the value.
 TEST(Intensity, IsHeadsThatShareACachedByte) {
   const auto intensity = [](std::string_view preset) {
@@ -197,7 +197,7 @@ TEST(Intensity, IsHeadsThatShareACachedByte) {
   EXPECT_EQ(intensity("mfa-kr"), 16);
 }
 
-// The same section: how much of an L20 a layer's time of 272 µs leaves for the cache.
+// Section 7 of the report: how much of an L20 a layer's time of 272 µs leaves for the cache.
 TEST(Step3Report, SequencesThatAnL20HasTimeFor) {
   const Hardware l20 = find_hardware(built_in_hardware(), "L20");
   const CostLayer layer = fixture("step3").layers[0];
