@@ -1,6 +1,7 @@
 // mfa bench train | attention
 #include "base/error.h"
 #include "base/file.h"
+#include "base/plot_svg.h"
 #include "base/progress.h"
 #include "base/text_table.h"
 #include "command.h"
@@ -9,7 +10,6 @@
 #include "machine_json.h"
 #include "runtime/attention_bench.h"
 #include "runtime/model_session.h"
-#include "train/plot_svg.h"
 #include "train/train_bench.h"
 
 namespace mfa {

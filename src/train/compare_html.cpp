@@ -7,11 +7,11 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/plot_svg.h"
 #include "base/text_table.h"
 #include "capacity/capacity_table.h"
 #include "train/compare_report.h"
 #include "train/describe_model.h"
-#include "train/plot_svg.h"
 
 namespace mfa {
 namespace {

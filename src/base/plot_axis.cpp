@@ -1,4 +1,4 @@
-#include "train/plot_axis.h"
+#include "base/plot_axis.h"
 
 #include <fmt/format.h>
 

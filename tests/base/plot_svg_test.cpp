@@ -1,11 +1,11 @@
-#include "train/plot_svg.h"
+#include "base/plot_svg.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "train/plot_axis.h"
+#include "base/plot_axis.h"
 
 namespace mfa {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/plot_svg.h"
+#include "base/plot_svg.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "train/plot_axis.h"
+#include "base/plot_axis.h"
 
 namespace mfa {
 namespace {
@@ -25,7 +25,9 @@ constexpr std::string_view kCss =
     ".mp-t,.mp-h{font-family:system-ui,sans-serif;font-size:12px;fill:#333}"
     ".mp-h{font-size:15px;font-weight:600;fill:#111}"
     ".mp-g{stroke:#ccc;stroke-opacity:.6;stroke-width:1}.mp-a{stroke:#777;stroke-width:1}"
-    "@media (prefers-color-scheme:dark){.mp-t{fill:#ccc}.mp-h{fill:#eee}.mp-g{stroke:#666}.mp-a{stroke:#aaa}}"
+    ".mp-r{fill:none;stroke:#333;stroke-width:1.6}"
+    "@media (prefers-color-scheme:dark){.mp-t{fill:#ccc}.mp-h{fill:#eee}.mp-g{stroke:#666}.mp-a{stroke:#aaa}"
+    ".mp-r{stroke:#ccc}}"
     "</style>\n";
 
 size_t letters(std::string_view text) {
@@ -111,11 +113,42 @@ std::vector<PlotPoint> thinned(const std::vector<PlotPoint>& points) {
   return means;
 }
 
+// A shape around a point; with the series' own colour it is told apart without seeing colours too.
+void draw_marker(Canvas& canvas, PlotMarker marker, double x, double y, std::string_view color) {
+  const auto filled = [&](std::string_view shape) {
+    canvas.add("<path transform=\"translate({:.1f} {:.1f})\" d=\"{}\" fill=\"{}\"/>\n", x, y, shape, color);
+  };
+  const auto stroked = [&](std::string_view shape) {
+    canvas.add("<path transform=\"translate({:.1f} {:.1f})\" d=\"{}\" stroke=\"{}\" stroke-width=\"1.8\"/>\n", x, y,
+               shape, color);
+  };
+  switch (marker) {
+    case PlotMarker::none:
+      return;
+    case PlotMarker::circle:
+      return canvas.add("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.4\" fill=\"{}\"/>\n", x, y, color);
+    case PlotMarker::square:
+      return filled("M-3-3h6v6h-6z");
+    case PlotMarker::triangle:
+      return filled("M0-4.2L3.9 3H-3.9z");
+    case PlotMarker::diamond:
+      return filled("M0-4.4L4.4 0L0 4.4L-4.4 0z");
+    case PlotMarker::cross:
+      return stroked("M-3-3L3 3M-3 3L3-3");
+    case PlotMarker::plus:
+      return stroked("M-4 0H4M0-4V4");
+  }
+}
+
 void draw_series(Canvas& canvas, const PlotSeries& series) {
   std::string path;
   bool pen_down = false;
-  for (const PlotPoint& p : thinned(series.points)) {
-    if (canvas.holds(p)) {
+  const bool whole = series.marker != PlotMarker::none;
+  const std::vector<PlotPoint> points = whole ? series.points : thinned(series.points);
+  for (const PlotPoint& p : points) {
+    if (canvas.holds(p) && pen_down && series.steps) {
+      fmt::format_to(std::back_inserter(path), "H{:.1f}V{:.1f}", canvas.x(p.x), canvas.y(p.y));
+    } else if (canvas.holds(p)) {
       fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", pen_down ? "L" : "M", canvas.x(p.x), canvas.y(p.y));
     }
     pen_down = canvas.holds(p);
@@ -126,6 +159,8 @@ void draw_series(Canvas& canvas, const PlotSeries& series) {
       "stroke-linecap=\"round\"{}{}/>\n",
       path, palette(series.color), series.faint ? 1.1 : 1.8, series.dashed ? " stroke-dasharray=\"5 4\"" : "",
       series.faint ? " stroke-opacity=\".45\"" : "");
+  for (const PlotPoint& p : points)
+    if (canvas.holds(p)) draw_marker(canvas, series.marker, canvas.x(p.x), canvas.y(p.y), palette(series.color));
 }
 
 void draw_legend(Canvas& canvas, const std::vector<PlotSeries>& series) {
@@ -135,6 +170,7 @@ void draw_legend(Canvas& canvas, const std::vector<PlotSeries>& series) {
     if (s.name.empty()) continue;
     canvas.add("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"2.5\"{}/>\n",
                x, y - 4, x + 20, y - 4, palette(s.color), s.dashed ? " stroke-dasharray=\"5 4\"" : "");
+    draw_marker(canvas, s.marker, x + 10, y - 4, palette(s.color));
     canvas.text("mp-t", x + 27, y, "start", s.name);
     y += kLegendLine;
   }
@@ -186,6 +222,19 @@ void draw_mark(Canvas& canvas, const PlotMark& mark) {
   canvas.add("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" fill=\"{}\"/>\n", x, y, palette(mark.color));
 }
 
+void draw_notes(Canvas& canvas, const std::vector<PlotMark>& notes) {
+  std::vector<Box> taken;
+  for (const PlotMark& note : notes) {
+    if (!canvas.holds({note.x, note.y})) continue;
+    const double x = canvas.x(note.x), y = canvas.y(note.y);
+    canvas.add("<circle class=\"mp-r\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"8\"/>\n", x, y);
+    taken.push_back({x - 9, y - 9, x + 9, y + 9});
+    const Box box = place_label(note.name, x, y, canvas.area(), taken);
+    draw_label(canvas, note.name, box, x);
+    taken.push_back(box);
+  }
+}
+
 }  // namespace
 
 std::string escape_markup(std::string_view text) {
@@ -211,18 +260,36 @@ std::string escape_markup(std::string_view text) {
   return out;
 }
 
-std::string line_chart(const std::vector<PlotSeries>& series, const PlotStyle& style) {
+std::string line_chart(const std::vector<PlotSeries>& series, const PlotStyle& style,
+                       const std::vector<PlotMark>& notes) {
   std::vector<double> xs, ys;
   for (const PlotSeries& s : series) {
-    for (const PlotPoint& p : thinned(s.points)) {
+    for (const PlotPoint& p : s.marker != PlotMarker::none ? s.points : thinned(s.points)) {
       xs.push_back(p.x);
       ys.push_back(p.y);
     }
   }
-  Canvas canvas(style, PlotAxis(xs, style.log_x, 0, 6), PlotAxis(ys, style.log_y, 0.04, 6), legend_width(series));
+  const bool marked =
+      std::any_of(series.begin(), series.end(), [](const PlotSeries& s) { return s.marker != PlotMarker::none; });
+  Canvas canvas(style, PlotAxis(xs, style.log_x, marked ? 0.04 : 0, 6),
+                PlotAxis(ys, style.log_y, marked ? 0.08 : 0.04, 6), legend_width(series));
   for (const PlotSeries& s : series) draw_series(canvas, s);
   draw_legend(canvas, series);
+  draw_notes(canvas, notes);
   return std::move(canvas).finish();
+}
+
+std::string stacked_charts(const std::vector<std::string>& charts, const PlotStyle& style) {
+  std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" "
+      "aria-label=\"{2}\" style=\"max-width:100%;height:auto\">\n",
+      style.width, style.height * static_cast<int>(charts.size()), escape_markup(style.title));
+  int y = 0;
+  for (const std::string& chart : charts) {
+    svg += fmt::format("<g transform=\"translate(0 {})\">\n{}</g>\n", y, chart);
+    y += style.height;
+  }
+  return svg + "</svg>\n";
 }
 
 std::string scatter_chart(const std::vector<PlotMark>& marks, const PlotStyle& style) {
