@@ -108,7 +108,7 @@ double visible_sum(int64_t tokens, int64_t window, int64_t chunk) {
   return static_cast<double>(tokens / chunk) * triangle(chunk) + triangle(tokens % chunk);
 }
 
-LayerCost layer_cost(const CostLayer& layer, const CostQuery& query) {
+LayerCost layer_sizes(const CostLayer& layer, const CostQuery& query) {
   const CostAttention& a = layer.attention;
   LayerCost cost;
   count_attention_parameters(a, query.width, cost);
@@ -121,6 +121,11 @@ LayerCost layer_cost(const CostLayer& layer, const CostQuery& query) {
     cost.frh = factorization_rank_per_head(a, query.width);
     cost.ter = total_effective_rank(a, query.width);
   }
+  return cost;
+}
+
+LayerCost layer_cost(const CostLayer& layer, const CostQuery& query) {
+  LayerCost cost = layer_sizes(layer, query);
   cost.decode = inference_flops(layer, query, 1, query.context - 1, false);
   cost.prefill = inference_flops(layer, query, query.context, 0, !query.absorbed_prefill);
   cost.train_forward = forward_flops(layer, query);

@@ -79,6 +79,7 @@ struct LayerCost {
 };
 
 LayerCost layer_cost(const CostLayer& layer, const CostQuery& query);
+LayerCost layer_sizes(const CostLayer& layer, const CostQuery& query);  // the same without FLOPs, which stay 0
 
 // What stands around the layers: embedding, last norm, classifier.
 struct OutsideCost {

@@ -130,7 +130,7 @@ ModelConfig make_preset(std::string_view name, const PresetOptions& o) {
   layer.attention.qkv_bias = o.qkv_bias;
   layer.attention.o_bias = o.o_bias;
   layer.attention.qk_norm = o.qk_norm;
-  layer.ffn = o.ffn > 0 ? o.ffn : round_to(static_cast<double>(o.width) * 8 / 3, o.width < 192 ? 8 : 64);
+  layer.ffn = o.ffn > 0 ? o.ffn : default_ffn(o.width);
   layer.window = o.window;
 
   ModelConfig config;
@@ -149,6 +149,8 @@ ModelConfig make_preset(std::string_view name, const PresetOptions& o) {
   validate(config);
   return config;
 }
+
+int64_t default_ffn(int64_t width) { return round_to(static_cast<double>(width) * 8 / 3, width < 192 ? 8 : 64); }
 
 ModelConfig match_parameters(std::string_view name, const PresetOptions& options, int64_t parameters) {
   ModelConfig config = make_preset(name, options);

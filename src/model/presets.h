@@ -31,6 +31,9 @@ struct PresetOptions {
 // Throws BadInput for an unknown name (listing the known ones) or sizes that cannot be.
 ModelConfig make_preset(std::string_view name, const PresetOptions& options);
 
+// Inner width of the SwiGLU where none is given: 8/3 of the model's, in multiples of 64 (of 8 in tiny models).
+int64_t default_ffn(int64_t width);
+
 // The same model with heads (mfa, mfa-kr, mla) and then the FFN width adjusted until the parameters are within 1 % of
 // `parameters` (the FFN alone for mha, mqa, gqa). fpba is returned unmatched. Unless heads or ffn were fixed by hand.
 ModelConfig match_parameters(std::string_view name, const PresetOptions& options, int64_t parameters);
