@@ -7,7 +7,6 @@ namespace mfa {
 namespace {
 
 constexpr double kMillion = 1e6;
-constexpr int64_t kPageTokens = 64;  // as runtime/kv_cache.h cuts its pages
 
 int64_t bits_of(DType type) { return static_cast<int64_t>(size_of(type)) * 8; }
 
@@ -35,17 +34,23 @@ double smallest_sparsity(const Hardware& hardware, int64_t width, int64_t layers
   return 3 * static_cast<double>(width) * batch * static_cast<double>(layers) / (hardware.network_bytes_per_s * kStage);
 }
 
-DecodeStep decode_step(const CapacityRow& row, const Hardware& hardware, DType weights, int64_t batch) {
+DecodeStep decode_step(double weights_read, double kv_bytes, double flops, const Hardware& hardware, DType weights,
+                       int64_t batch) {
   const auto b = static_cast<double>(batch);
   DecodeStep step;
-  step.bytes = weights_read(row, weights, batch) + b * row.work.kv_bytes;
-  step.flops = b * row.flops_per_token_decode;
+  step.bytes = weights_read + b * kv_bytes;
+  step.flops = b * flops;
   const double memory = step.bytes / hardware.bytes_per_s, arithmetic = step.flops / hardware.flops(bits_of(weights));
   step.memory_bound = memory >= arithmetic;
   step.seconds = std::max(memory, arithmetic);
   step.tokens_per_s = b / step.seconds;
   step.usd_per_million_tokens = kMillion * hardware.usd_per_hour / 3600 / step.tokens_per_s;
   return step;
+}
+
+DecodeStep decode_step(const CapacityRow& row, const Hardware& hardware, DType weights, int64_t batch) {
+  return decode_step(weights_read(row, weights, batch), row.work.kv_bytes, row.flops_per_token_decode, hardware,
+                     weights, batch);
 }
 
 double weight_bytes(const CapacityRow& row, DType weights) {

@@ -33,11 +33,16 @@ struct DecodeStep {
 };
 // Experts are chosen at random and apart from each other: of E experts, E · (1 − (1 − k/E)^batch) are read.
 DecodeStep decode_step(const CapacityRow& row, const Hardware& hardware, DType weights, int64_t batch);
+// From what one step reads of the weights, and what one of its tokens asks for beside them.
+DecodeStep decode_step(double weights_read, double kv_bytes, double flops, const Hardware& hardware, DType weights,
+                       int64_t batch);
+
+inline constexpr int64_t kPageTokens = 64;  // caches come in pages of so many, as runtime/kv_cache.h cuts them
 
 // Bytes of all weights, in one type.
 double weight_bytes(const CapacityRow& row, DType weights);
 
-// Sequences of T tokens that fit into `memory_bytes` beside the weights; caches come in pages of 64 tokens. 0 if the
+// Sequences of T tokens that fit into `memory_bytes` beside the weights; caches come in whole pages. 0 if the
 // weights alone do not fit; −1: without end, since a sequence leaves nothing.
 int64_t sequences_that_fit(const CapacityRow& row, DType weights, double memory_bytes);
 

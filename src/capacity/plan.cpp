@@ -99,7 +99,7 @@ class Search {
     }
     if (request_.kv_bytes > 0 && f.kv_bytes > request_.kv_bytes)
       return tally.missed(Bound::kv, planned, ratio(f.kv_bytes, request_.kv_bytes) - 1);
-    const double memory = memory_of(request_);
+    const double memory = request_.hardware.memory_bytes;
     if (memory > 0 && f.memory_bytes > memory) return tally.missed(Bound::memory, planned, f.memory_bytes / memory - 1);
     if (f.ter < request_.least_ter) return tally.missed(Bound::ter, planned, 1 - ratio(f.ter, request_.least_ter));
     if (f.slsd < request_.least_slsd) return tally.missed(Bound::slsd, planned, 1 - ratio(f.slsd, request_.least_slsd));

@@ -44,9 +44,7 @@ struct PlanRequest {
   std::vector<int64_t> contexts = {8192};  // tokens that a decoded token sees; the cost is their mean
   int64_t batch = 64;                      // sequences decoded together
   Hardware hardware;
-  int64_t devices = 1;  // that share weights, cache and work evenly, at no cost of talking
-  DType kv_type = DType::bf16;
-  int64_t weight_bits = 16;
+  DType kv_type = DType::bf16, weights = DType::bf16;
 
   std::array<bool, kObjectives> compared = {true, true, true, true, true};  // by Objective
   double resolution = 0.01;  // costs and parameters nearer to each other than this share count as equal
@@ -54,9 +52,6 @@ struct PlanRequest {
   size_t pick_row = 1;
 };
 
-inline double memory_of(const PlanRequest& request) {  // 0: not known
-  return request.hardware.memory_bytes * static_cast<double>(request.devices);
-}
 inline int64_t longest_context(const PlanRequest& request) {
   return *std::max_element(request.contexts.begin(), request.contexts.end());
 }
@@ -65,7 +60,7 @@ struct PlanFigures {
   int64_t parameters = 0;
   int64_t kv_bytes = 0;  // per token
   int64_t ter = 0, slsd = 0;
-  double seconds = 0;       // a decoded token: a step's time over its sequences; mean over the contexts
+  double seconds = 0;       // a decoded token, by decode_step() of cost.h over its sequences; mean over the contexts
   double memory_bytes = 0;  // weights, and the cache of the whole batch at the longest context
 };
 

@@ -86,9 +86,9 @@ std::string miss_text(const Miss& miss, const PlanRequest& request) {
       return fmt::format("the smallest cache is {} B a token, over --kv-bytes {}", grouped(f.kv_bytes),
                          grouped(request.kv_bytes));
     case Bound::memory:
-      return fmt::format("the least memory is {} ({} sequences of {} tokens), over the {} of {} {}",
-                         bytes(f.memory_bytes), request.batch, grouped(longest_context(request)),
-                         bytes(memory_of(request)), request.devices, request.hardware.name);
+      return fmt::format("the least memory is {} ({} sequences of {} tokens), over the {} of {}", bytes(f.memory_bytes),
+                         request.batch, grouped(longest_context(request)), bytes(request.hardware.memory_bytes),
+                         request.hardware.name);
     case Bound::ter:
       return fmt::format("the highest TER is {}, under --min-ter {}", grouped(f.ter), grouped(request.least_ter));
     case Bound::slsd:

@@ -11,13 +11,7 @@ double real(int64_t n) { return static_cast<double>(n); }
 
 }  // namespace
 
-SpecCounter::SpecCounter(const PlanRequest& request)
-    : request_(request),
-      setting_{.hardware = &request.hardware,
-               .devices = request.devices,
-               .batch = request.batch,
-               .weight_bits = request.weight_bits,
-               .kv_bits = 8 * static_cast<int64_t>(size_of(request.kv_type))} {
+SpecCounter::SpecCounter(const PlanRequest& request) : request_(request) {
   const PresetOptions& shape = request.shape;
   for (const Variant variant : request.variants) {
     const AttentionSpec attention = plan_attention(variant, shape);
@@ -66,21 +60,19 @@ int64_t SpecCounter::count_sizes(const PlanSpec& spec) {
   return outside + counts_[0] * sizes_[0].parameters() + counts_[1] * sizes_[1].parameters();
 }
 
-DecodeWork SpecCounter::work_at(const PlanSpec& spec, int64_t context) const {
+double SpecCounter::seconds_at(const PlanSpec& spec, int64_t context, double weights_read) const {
   const CostQuery query{.width = spec.width, .context = context, .kv_type = request_.kv_type};
-  DecodeWork work;
-  work.ffn_flops = outside_cost(model_, context).decode.total();
+  double flops = outside_cost(model_, context).decode.total(), kv_bytes = 0;
   for (size_t kind = 0; kind < counts_.size(); ++kind) {
     if (counts_[kind] == 0) continue;
     const CostLayer& layer = layers_[static_cast<size_t>(spec.variant)][kind];
-    const Flops decode = inference_flops(layer, query, 1, context - 1, false);
-    const double core = decode[FlopPart::core] + decode[FlopPart::softmax], times = real(counts_[kind]);
+    flops += real(counts_[kind]) * inference_flops(layer, query, 1, context - 1, false).total();
     // A layer that reads another's cache reads as many bytes as its owner.
-    work.kv_bytes += times * real(sizes_[0].kv_bytes_per_token * visible_last(context, layer.attention.window));
-    work.core_flops += times * core;
-    work.linear_flops += times * (decode.total() - core);
+    kv_bytes += real(counts_[kind] * sizes_[0].kv_bytes_per_token * visible_last(context, layer.attention.window));
   }
-  return work;
+  const DecodeStep step =
+      decode_step(weights_read, kv_bytes, flops, request_.hardware, request_.weights, request_.batch);
+  return step.seconds / real(request_.batch);
 }
 
 PlanFigures SpecCounter::figures(const PlanSpec& spec) {
@@ -96,12 +88,12 @@ PlanFigures SpecCounter::figures(const PlanSpec& spec) {
     matrices += real(counts_[kind]) * real(sizes_[kind].matrix_numbers);
     vectors += real(counts_[kind]) * real(sizes_[kind].vector_numbers);
   }
-  const double bytes_read = matrices * real(request_.weight_bits) / 8 + 4 * vectors;  // vectors are f32
+  const double weight = real(static_cast<int64_t>(size_of(request_.weights)));
   for (const int64_t context : request_.contexts)
-    f.seconds += decode_step_seconds(work_at(spec, context), bytes_read, setting_);
-  f.seconds /= real(static_cast<int64_t>(request_.contexts.size())) * real(request_.batch);
-  f.memory_bytes = real(f.parameters) * real(request_.weight_bits) / 8 +
-                   real(request_.batch) * real(longest_context(request_)) * real(f.kv_bytes);
+    f.seconds += seconds_at(spec, context, weight * matrices + 4 * vectors);  // vectors are f32
+  f.seconds /= real(static_cast<int64_t>(request_.contexts.size()));
+  const int64_t pages = (longest_context(request_) + kPageTokens - 1) / kPageTokens;
+  f.memory_bytes = weight * real(f.parameters) + real(request_.batch) * real(pages * kPageTokens) * real(f.kv_bytes);
   return f;
 }
 

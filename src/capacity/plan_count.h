@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "capacity/decode_cost.h"
+#include "capacity/cost.h"
 #include "capacity/plan.h"
 
 namespace mfa {
@@ -22,10 +22,9 @@ class SpecCounter {
  private:
   void set(const PlanSpec& spec);
   int64_t count_sizes(const PlanSpec& spec);
-  DecodeWork work_at(const PlanSpec& spec, int64_t context) const;
+  double seconds_at(const PlanSpec& spec, int64_t context, double weights_read) const;
 
   const PlanRequest& request_;
-  DecodeSetting setting_;
   CostModel model_;                                         // what stands around the layers
   std::array<std::array<CostLayer, 2>, kVariants> layers_;  // by variant: one that owns a cache, one that reads it
   std::array<LayerCost, 2> sizes_;                          // of the two kinds, without FLOPs

@@ -64,15 +64,13 @@ std::string plan_plot(const Plan& plan, const PlanRequest& request) {
       fmt::format("KV bytes a token, all layers ({} cache)",
                   request.kv_type == DType::i8 ? "int8" : name_of(request.kv_type)),
       [](const PlanFigures& f) { return static_cast<double>(f.kv_bytes); });
-  const double usd_per_s = request.hardware.usd_per_hour * static_cast<double>(request.devices) / 3600;
+  const double usd_per_s = request.hardware.usd_per_hour / 3600;
   if (usd_per_s > 0)
     add("Rank for the money",
-        fmt::format("US$ a million decoded tokens ({} × {}, batch {})", request.devices, request.hardware.name,
-                    request.batch),
+        fmt::format("US$ a million decoded tokens ({}, batch {})", request.hardware.name, request.batch),
         [=](const PlanFigures& f) { return f.seconds * usd_per_s * 1e6; });
   else
-    add("Rank for the time",
-        fmt::format("µs a decoded token ({} × {}, batch {})", request.devices, request.hardware.name, request.batch),
+    add("Rank for the time", fmt::format("µs a decoded token ({}, batch {})", request.hardware.name, request.batch),
         [](const PlanFigures& f) { return f.seconds * 1e6; });
   if (request.parameters == 0)
     add("Rank for the parameters", "parameters",

@@ -9,6 +9,7 @@
 
 #include "base/text_table.h"
 #include "capacity/capacity_table.h"
+#include "capacity/cost.h"
 #include "capacity/plan_order.h"
 #include "capacity/plan_verdict.h"
 
@@ -16,17 +17,21 @@ namespace mfa {
 namespace {
 
 double usd_per_million(const PlanFigures& f, const PlanRequest& request) {
-  return request.hardware.usd_per_hour * static_cast<double>(request.devices) / 3600 * f.seconds * 1e6;
+  return request.hardware.usd_per_hour / 3600 * f.seconds * 1e6;
 }
 
-// Sequences of the longest context that memory holds beside the weights; less than one: none.
-double sequences_that_fit(const PlanFigures& f, const PlanRequest& request) {
-  const double cache = static_cast<double>(longest_context(request)) * static_cast<double>(f.kv_bytes);
-  const double weights = f.memory_bytes - static_cast<double>(request.batch) * cache;
-  return std::floor((memory_of(request) - weights) / cache);
+CapacityRow capacity_row(const PlanSpec& spec, const PlanRequest& request) {
+  return capacity_of(plan_config(spec, request.shape), sizes_text(spec),
+                     {.context = longest_context(request), .kv_type = request.kv_type});
+}
+
+int64_t fit(const CapacityRow& row, const PlanRequest& request) {
+  return sequences_that_fit(row, request.weights, request.hardware.memory_bytes);
 }
 
 std::string money_text(double usd) { return usd >= 100 ? fmt::format("{:.0f}", usd) : fmt::format("{:#.3g}", usd); }
+
+std::string_view type_text(DType type) { return type == DType::i8 ? "int8" : name_of(type); }
 
 std::string contexts_text(const PlanRequest& request) {
   std::vector<std::string> texts;
@@ -35,7 +40,7 @@ std::string contexts_text(const PlanRequest& request) {
 }
 
 std::string table_text(const Plan& plan, const PlanRequest& request, const std::vector<size_t>& rows) {
-  const bool priced = request.hardware.usd_per_hour > 0, memory = memory_of(request) > 0;
+  const bool priced = request.hardware.usd_per_hour > 0, memory = request.hardware.memory_bytes > 0;
   TextTable table;
   table.add_column("#");
   table.add_column("attention", TextTable::Align::left);
@@ -56,7 +61,7 @@ std::string table_text(const Plan& plan, const PlanRequest& request, const std::
                                       grouped(f.slsd),
                                       human_number(1 / f.seconds)};
     if (priced) cells.push_back(money_text(usd_per_million(f, request)));
-    if (memory) cells.push_back(grouped(static_cast<int64_t>(sequences_that_fit(f, request))));
+    if (memory) cells.push_back(grouped(fit(capacity_row(spec, request), request)));
     table.add_row(std::move(cells));
   }
   return table.render();
@@ -85,9 +90,9 @@ std::string notes_text(const Plan& plan, const PlanRequest& request, size_t show
                   grouped(static_cast<int64_t>(plan.specs.size())), grouped(static_cast<int64_t>(plan.front.size())));
   text += shown < plan.front.size() ? fmt::format(", {} are shown. * is chosen.\n", shown) : ". * is chosen.\n";
   text += compared_text(request);
-  text += fmt::format("Cost: decoding {} sequences at {} tokens on {} {}, {} bit weights, {} cache.\n", request.batch,
-                      contexts_text(request), request.devices, request.hardware.name, request.weight_bits,
-                      request.kv_type == DType::i8 ? "int8" : name_of(request.kv_type));
+  text += fmt::format("Cost: decoding {} sequences at {} tokens on {}, {} weights, {} cache.\n", request.batch,
+                      contexts_text(request), request.hardware.name, type_text(request.weights),
+                      type_text(request.kv_type));
   text += "MLA's cache is counted as C + d_r numbers a token and layer, as published models store it.\n";
   const auto named = [&](Variant v) {
     return std::find(request.variants.begin(), request.variants.end(), v) != request.variants.end();
@@ -137,11 +142,10 @@ std::string plan_text(const Plan& plan, const PlanRequest& request, const std::v
 }
 
 nlohmann::ordered_json plan_json(const Plan& plan, const PlanRequest& request, const std::vector<size_t>& rows) {
-  const CapacityOptions options{.context = longest_context(request), .kv_type = request.kv_type};
   const auto row_json = [&](size_t index) {
     const auto& [spec, f] = plan.front[index];
-    nlohmann::ordered_json json =
-        capacity_json(capacity_of(plan_config(spec, request.shape), sizes_text(spec), options));
+    const CapacityRow row = capacity_row(spec, request);
+    nlohmann::ordered_json json = capacity_json(row);
     json.update({{"row", index + 1},
                  {"width", spec.width},
                  {"heads", spec.heads},
@@ -151,10 +155,11 @@ nlohmann::ordered_json plan_json(const Plan& plan, const PlanRequest& request, c
                  {"kv_rank", spec.kv_rank},
                  {"rope_dim", spec.rope_dim},
                  {"ffn", spec.ffn},
+                 {"decode_seconds_per_token", f.seconds},
                  {"decode_tokens_per_s", 1 / f.seconds},
                  {"memory_bytes", json_number(f.memory_bytes)}});
     if (request.hardware.usd_per_hour > 0) json["usd_per_million_tokens"] = usd_per_million(f, request);
-    if (memory_of(request) > 0) json["sequences_that_fit"] = json_number(std::max(0.0, sequences_that_fit(f, request)));
+    if (request.hardware.memory_bytes > 0) json["sequences_that_fit"] = fit(row, request);
     return json;
   };
   nlohmann::ordered_json json = {{"rows", nlohmann::ordered_json::array()}};

@@ -115,6 +115,11 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
       "--width 1024 --layers 16\n  mfa capacity step3 --convention step3-report --context 32768\n  mfa capacity "
       "paper-7b "
       "--memory 24GiB --context 32768 --kv int8\n  mfa capacity paper-7b --hardware H800,H20 --batch 64\n");
+  add(make_plan_command(), "plan", "Choose attention under budgets before training: the Pareto front of all variants",
+      "Examples:\n"
+      "  mfa plan --width 2048 --layers 20 --parameters mha --kv-bytes 20480 --out config.json --plot plan.svg\n"
+      "  mfa plan --parameters 1.2B --layers 24 --vocab 65536 --kv-bytes 16384 --context 8192,32768 --hardware H20\n"
+      "  mfa plan --width 1024 --layers 16 --heads 8..64:8 --head-dim 64,128 --variants mfa,mfa-kr --pick balanced\n");
   add(make_export_command(), "export", "Write a model for other engines",
       "Examples:\n  mfa export model folded --format hf\n  mfa export model model.gguf --format gguf --type q8_0\n");
   add(make_import_command(), "import", "Make a model folder of a llama2.c model",

@@ -53,6 +53,7 @@ std::unique_ptr<Command> make_generate_command();
 std::unique_ptr<Command> make_chat_command();
 std::unique_ptr<Command> make_perplexity_command();
 std::unique_ptr<Command> make_capacity_command();
+std::unique_ptr<Command> make_plan_command();
 std::unique_ptr<Command> make_export_command();
 std::unique_ptr<Command> make_import_command();
 std::unique_ptr<Command> make_info_command();

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "capacity/capacity.h"
-#include "capacity/decode_cost.h"
+#include "capacity/cost.h"
 #include "capacity/plan_count.h"
 #include "capacity/plan_order.h"
 #include "capacity/plan_request.h"
@@ -119,15 +119,9 @@ void expect_figures_of_capacity(const PlannedSpec& p, const PlanRequest& r) {
     EXPECT_EQ(p.figures.kv_bytes, row.kv_bytes_per_token);
     EXPECT_EQ(static_cast<double>(p.figures.ter), row.ter.mean);
     EXPECT_EQ(static_cast<double>(p.figures.slsd), row.slsd.mean);
-    const double bytes = static_cast<double>(row.matrix_numbers * r.weight_bits / 8 + 4 * row.vector_numbers);
-    seconds += decode_step_seconds(row.work, bytes,
-                                   {.hardware = &r.hardware,
-                                    .devices = r.devices,
-                                    .batch = r.batch,
-                                    .weight_bits = r.weight_bits,
-                                    .kv_bits = 8 * static_cast<int64_t>(size_of(r.kv_type))});
+    seconds += decode_step(row, r.hardware, r.weights, r.batch).seconds / static_cast<double>(r.batch);
   }
-  EXPECT_EQ(p.figures.seconds, seconds / static_cast<double>(static_cast<int64_t>(r.contexts.size()) * r.batch));
+  EXPECT_EQ(p.figures.seconds, seconds / static_cast<double>(r.contexts.size()));
 }
 
 TEST(PlanFigures, AreThoseOfCapacity) {
@@ -144,8 +138,7 @@ TEST(PlanFigures, AreThoseOfCapacity) {
   requests[3].shape.reuse = KeyReuse::residual;
   requests[3].contexts = {64, 1000, 70000};
   requests[4].variants.push_back(Variant::fpba);
-  requests[4].weight_bits = 8;
-  requests[4].devices = 3;
+  requests[4].weights = DType::i8;
   requests[4].shape.reuse_at = ReuseAt::after_rope;
   for (size_t i = 0; i < requests.size(); ++i) {
     SCOPED_TRACE(i);
