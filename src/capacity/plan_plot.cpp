@@ -28,7 +28,7 @@ std::vector<PlotPoint> best_for_price(const Plan& plan, Variant variant, const P
   return points;
 }
 
-std::string chart(const Plan& plan, const PlanRequest& request, const PlotStyle& style, const Price& price) {
+std::string chart(const Plan& plan, const PlotStyle& style, const Price& price) {
   std::vector<PlotSeries> series;
   for (const VariantOutcome& outcome : plan.outcomes) {
     if (outcome.within == 0) continue;
@@ -58,7 +58,7 @@ std::string plan_plot(const Plan& plan, const PlanRequest& request) {
   const auto add = [&](std::string title, std::string x_label, const Price& price) {
     style.title = std::move(title);
     style.x_label = std::move(x_label);
-    charts.push_back(chart(plan, request, style, price));
+    charts.push_back(chart(plan, style, price));
   };
   add("Rank for the cache",
       fmt::format("KV bytes a token, all layers ({} cache)",
