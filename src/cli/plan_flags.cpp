@@ -90,8 +90,7 @@ void PlanFlags::add_givens(CLI::App& app) {
   text("--hardware", hardware_, "A row of the hardware table");
   text("--hardware-file", hardware_file_, "A table of your own (default: ~/.config/mfa/hardware.json)")
       ->type_name("FILE");
-  app.add_option("--devices", devices_,
-                 "Pieces of hardware that share weights, cache and work evenly, and talk for free")
+  app.add_option("--cards", cards_, "So many of the hardware work as one, without loss")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str()
       ->group("Given");
@@ -193,15 +192,11 @@ PresetOptions PlanFlags::shape(const PlanRequest& request) const {
   return o;
 }
 
-// Several devices are one that is as many times as large.
-Hardware PlanFlags::shared_hardware(DType weights) const {
-  Hardware h = find_hardware(load_hardware(hardware_file_), hardware_);
-  if (h.flops(8 * static_cast<int64_t>(size_of(weights))) == 0)
-    bad_input("[plan] the table has no arithmetic of {} for {}, expected its FLOPs", weights_, h.name);
-  if (devices_ > 1) h.name = fmt::format("{} × {}", devices_, h.name);
-  for (double* figure : {&h.usd_per_hour, &h.bytes_per_s, &h.flops_f32, &h.flops_bf16, &h.flops_8bit, &h.memory_bytes})
-    *figure *= static_cast<double>(devices_);
-  return h;
+Hardware PlanFlags::hardware(DType weights) const {
+  const Hardware row = find_hardware(load_hardware(hardware_file_), hardware_);
+  if (row.flops(8 * static_cast<int64_t>(size_of(weights))) == 0)
+    bad_input("[plan] the table has no arithmetic of {} for {}, expected its FLOPs", weights_, row.name);
+  return cards_ > 1 ? several(row, cards_) : row;
 }
 
 void PlanFlags::set_parameters(PlanRequest& request) const {
@@ -237,7 +232,7 @@ PlanRequest PlanFlags::request() const {
   constexpr std::array<std::string_view, 3> kWeights = {"f32", "bf16", "int8"};
   constexpr std::array<DType, 3> kTypes = {DType::f32, DType::bf16, DType::i8};
   r.weights = kTypes[index_of(kWeights, weights_, "--weights")];
-  r.hardware = shared_hardware(r.weights);
+  r.hardware = hardware(r.weights);
   parse_ratio(ffn_ratio_, r.least_ffn, r.most_ffn);
   parse_pick(pick_, r);
   if (r.contexts.empty()) bad_input("[usage] --context names none, expected at least one");

@@ -20,7 +20,7 @@ struct PlanFlags {
   void add_choice(CLI::App& app);
   void add_shape(CLI::App& app);
   PresetOptions shape(const PlanRequest& request) const;
-  Hardware shared_hardware(DType weights) const;
+  Hardware hardware(DType weights) const;
   void set_parameters(PlanRequest& request) const;
 
   // Lists and ranges: "64", "16,32", "32..256:32"; empty: the default grid.
@@ -30,7 +30,7 @@ struct PlanFlags {
                            reuse_at_ = "before_rope";
   std::vector<std::string> variants_ = {"mha", "mqa", "gqa", "mla", "mfa", "mfa-kr"}, hold_, objectives_;
   bool untied_ = false;
-  int64_t train_context_ = 0, devices_ = 1;
+  int64_t train_context_ = 0, cards_ = 1;
   PlanRequest request_;
   PresetOptions shape_;
 };
