@@ -1,9 +1,11 @@
-// mfa bench train | attention
+// mfa bench train | attention | model
 #include "base/error.h"
 #include "base/file.h"
 #include "base/plot_svg.h"
 #include "base/progress.h"
 #include "base/text_table.h"
+#include "bench_model.h"
+#include "bench_row.h"
 #include "command.h"
 #include "kernels/machine.h"
 #include "kernels/precision.h"
@@ -14,27 +16,6 @@
 
 namespace mfa {
 namespace {
-
-// One measured row and where it stands under the roofline min(peak, bandwidth · intensity).
-struct Measured {
-  std::string work, shape;
-  double seconds, flops, bytes, tokens, peak, read;
-
-  double gflops() const { return flops / seconds * 1e-9; }
-  double intensity() const { return flops / bytes; }
-  double roof() const { return std::min(peak, read * intensity()); }
-  nlohmann::ordered_json json() const {
-    return {{"work", work},
-            {"shape", shape},
-            {"seconds", seconds},
-            {"gb_per_s", bytes / seconds * 1e-9},
-            {"gflop_per_s", gflops()},
-            {"flop_per_byte", intensity()},
-            {"roofline_share", gflops() / roof()},
-            {"gemm_share", gflops() / peak},
-            {"tokens_per_s", tokens / seconds}};
-  }
-};
 
 class BenchCommand : public Command {
  public:
@@ -59,7 +40,9 @@ class BenchCommand : public Command {
     layer_->add_option("--phase", phase_, "decode, prefill or train")->capture_default_str();
     layer_->add_flag("--sweep", sweep_, "Also contexts from 1k to 128k and 4 to 64 heads");
     layer_->add_option("--plot", plot_, "Write a roofline plot of all rows")->type_name("FILE.svg");
-    for (CLI::App* sub : {train_, layer_}) {
+    model_ = app->add_subcommand("model", "Decoding with a whole model behind a long cache, random or real weights");
+    bench_model_.add_to(*model_);
+    for (CLI::App* sub : {train_, layer_, model_}) {
       sub->add_option("--threads", globals.threads, "Threads")->check(CLI::Range(1, 4096));
       sub->add_option("--json", globals.json, "Write the result as JSON to FILE, or to standard output with -")
           ->type_name("FILE");
@@ -70,6 +53,8 @@ class BenchCommand : public Command {
   void run() override {
     if (train_->parsed())
       run_train();
+    else if (model_->parsed())
+      run_model();
     else
       run_attention();
   }
@@ -93,7 +78,7 @@ class BenchCommand : public Command {
     const MachineLimits machine = measure_machine();
     const TrainBenchRow row = bench_train_step(*device, config, shape.batch, shape.context, steps_);
     const AttentionSpec& a = config.layers[0].attention;
-    const Measured m{
+    const BenchRow m{
         "train",
         fmt::format("{} {} {}: width {}, {} layers, {} heads x {}, FFN {}, context {}, batch {}, vocabulary {}", size_,
                     attention_, name_of(device->precision()), shape.width, shape.layers, a.n_heads, a.head_dim,
@@ -112,6 +97,13 @@ class BenchCommand : public Command {
                                                "GFLOP/s = {:.1f} % of the GEMM peak\n",
                                                size_, attention_, static_cast<double>(row.parameters) * 1e-6,
                                                row.seconds, row.tokens_per_s, m.gflops(), 100 * m.gflops() / m.peak));
+  }
+
+  void run_model() {
+    const std::unique_ptr<Device> device = open_device(bench_model_.precision());
+    const MachineLimits machine = measure_machine();
+    BenchModel::Result result = bench_model_.run(*device, machine);
+    finish({{"machine", machine_json(machine)}, {"rows", std::move(result.rows)}}, machine_line(machine) + result.text);
   }
 
   std::vector<AttentionBenchShape> shapes() {
@@ -147,7 +139,7 @@ class BenchCommand : public Command {
     const std::vector<AttentionBenchShape> all = shapes();
     const std::unique_ptr<Device> device = open_device();
     const MachineLimits machine = measure_machine();
-    std::vector<Measured> rows;
+    std::vector<BenchRow> rows;
     Progress progress("bench attention", static_cast<int64_t>(all.size()));
     for (const AttentionBenchShape& shape : all) {
       const AttentionBenchRow row = bench_attention(*device, shape);
@@ -159,7 +151,7 @@ class BenchCommand : public Command {
     table.add_column("shape", TextTable::Align::left);
     for (const char* title : {"ms", "GB/s", "GFLOP/s", "FLOP/B", "roofline", "x T_min"}) table.add_column(title);
     nlohmann::ordered_json json = nlohmann::ordered_json::array();
-    for (const Measured& m : rows) {
+    for (const BenchRow& m : rows) {
       json.push_back(m.json());
       table.add_row({m.shape, fmt::format("{:.3f}", m.seconds * 1e3), fmt::format("{:.1f}", m.bytes / m.seconds * 1e-9),
                      fmt::format("{:.1f}", m.gflops()), fmt::format("{:.1f}", m.intensity()),
@@ -170,7 +162,7 @@ class BenchCommand : public Command {
     finish({{"machine", machine_json(machine)}, {"rows", json}}, machine_line(machine) + table.render());
   }
 
-  static std::string roofline(const std::vector<Measured>& rows, const MachineLimits& machine) {
+  static std::string roofline(const std::vector<BenchRow>& rows, const MachineLimits& machine) {
     std::vector<PlotSeries> series(2);
     series[0].name = "roofline";
     for (double intensity = 0.25; intensity <= 4096; intensity *= 1.25)
@@ -178,10 +170,10 @@ class BenchCommand : public Command {
           {intensity, std::min(machine.native_gflop_per_s(), machine.read_gb_per_s * intensity)});
     series[1].name = "measured";
     series[1].color = 1;
-    std::vector<Measured> sorted = rows;
+    std::vector<BenchRow> sorted = rows;
     std::sort(sorted.begin(), sorted.end(),
-              [](const Measured& a, const Measured& b) { return a.intensity() < b.intensity(); });
-    for (const Measured& m : sorted) series[1].points.push_back({m.intensity(), m.gflops()});
+              [](const BenchRow& a, const BenchRow& b) { return a.intensity() < b.intensity(); });
+    for (const BenchRow& m : sorted) series[1].points.push_back({m.intensity(), m.gflops()});
     return line_chart(series, {.title = "Attention under the roofline: " + machine.cpu,
                                .x_label = "FLOP per byte of K and V",
                                .y_label = "GFLOP/s",
@@ -189,7 +181,8 @@ class BenchCommand : public Command {
                                .log_y = true});
   }
 
-  CLI::App *train_ = nullptr, *layer_ = nullptr;
+  CLI::App *train_ = nullptr, *layer_ = nullptr, *model_ = nullptr;
+  BenchModel bench_model_;
   std::string size_ = "14m", attention_ = "mha", precision_ = "auto", kv_ = "bf16", reuse_ = "mfa", phase_ = "decode",
               plot_;
   AttentionBenchShape shape_;

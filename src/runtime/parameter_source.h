@@ -27,6 +27,19 @@ class WholeStore : public ParameterSource {
   const ParameterStore& store_;
 };
 
+// Random weights of a config, as training starts from them, made a part at a time: for measurements of speed.
+class RandomWeights : public ParameterSource {
+ public:
+  // Both must outlive this.
+  RandomWeights(Device& device, const ModelConfig& config) : device_(device), config_(config) {}
+  const ParameterStore& part(const std::function<bool(const ParameterSpec&)>& wanted) override;
+
+ private:
+  Device& device_;
+  const ModelConfig& config_;
+  std::optional<ParameterStore> part_;
+};
+
 // Reads each part from the files when it is asked for. Nothing is read twice by an engine, except by layers that share
 // a cache.
 class StreamedWeights : public ParameterSource {

@@ -1,0 +1,138 @@
+#include "bench_model.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "base/text_table.h"
+#include "capacity/capacity.h"
+#include "runtime/memory_plan.h"
+#include "runtime/model_session.h"
+#include "train/train_bench.h"
+
+namespace mfa {
+
+void BenchModel::add_to(CLI::App& app) {
+  shape_.shape.width = 768;
+  shape_.shape.layers = 12;
+  shape_.shape.vocab = 32768;
+  app.add_option("model", model_, "Model folder, GGUF or .safetensors file; without it, random weights of a shape")
+      ->type_name("MODEL");
+  app.add_option("--attention", attention_, "Preset of random weights")->capture_default_str();
+  shape_.add_to(app);
+  app.remove_option(app.get_option("--context"));  // that of a training window
+  CLI::Option* const size = app.add_option(
+      "--size", size_, "14m or 100m, the shapes of bench train: presets matched to the parameters of mha");
+  for (const char* flag : {"--width", "--layers", "--ffn", "--vocab", "--heads"}) size->excludes(flag);
+  app.add_option("--context", contexts_, "Tokens that the new token sees, itself included; several: N,N,…")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 24))
+      ->capture_default_str();
+  app.add_option("--batch", batches_, "Sequences that get a token at once; several: N,N,…")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t{1}, int64_t{4096}))
+      ->capture_default_str();
+  app.add_option("--precision", precision_, "auto, bf16 or f32; random weights are stored in it")
+      ->capture_default_str();
+  app.add_option("--kv", kv_, "auto (f32 for f32 weights, else bf16), f32, bf16 or int8")->capture_default_str();
+  app.add_option("--seconds", seconds_, "Time to measure a row")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+}
+
+int64_t BenchModel::longest() const { return *std::max_element(contexts_.begin(), contexts_.end()); }
+
+ModelConfig BenchModel::random_config() const {
+  ModelConfig config;
+  if (size_.empty()) {
+    PresetOptions options = shape_.options();
+    options.context = longest();
+    config = make_preset(attention_, options);
+  } else {
+    config = bench_config(attention_, train_shape(size_));
+  }
+  config.context = longest();
+  return config;
+}
+
+BenchModel::Subject BenchModel::open(Device& device) const {
+  Subject subject;
+  if (!model_.empty()) {
+    ModelSession session = open_model(device, model_, {.precision = precision_, .kv = kv_, .positions = longest()});
+    subject.name = fs::path(model_).filename().string();
+    subject.weight_type = session.weight_type;
+    subject.kv_type = session.kv_type;
+    subject.engine = std::move(session.engine);
+    return subject;
+  }
+  const ModelConfig config = random_config();
+  subject.name = size_.empty() ? attention_ : size_ + " " + attention_;
+  subject.weight_type = device.precision() == Precision::bf16 ? DType::bf16 : DType::f32;
+  subject.kv_type = parse_kv(kv_, subject.weight_type);
+  const MemoryPlan plan = plan_memory(config, subject.weight_type, subject.kv_type,
+                                      bench_cache_tokens({.context = longest(),
+                                                          .batch = *std::max_element(batches_.begin(), batches_.end()),
+                                                          .kv_type = subject.kv_type}),
+                                      longest());
+  require_memory(plan);
+  RandomWeights weights(device, config);
+  subject.engine = std::make_unique<Engine>(device, config, weights,
+                                            EngineOptions{.weights = subject.weight_type, .positions = longest()});
+  return subject;
+}
+
+BenchModel::Result BenchModel::run(Device& device, const MachineLimits& machine) {
+  const Subject subject = open(device);
+  const ModelConfig& config = subject.engine->config();
+  const AttentionSpec& a = config.layers[0].attention;
+  const double peak =
+      device.precision() == Precision::bf16 ? machine.native_gflop_per_s() : machine.gemm_f32_gflop_per_s;
+  TextTable table;
+  for (const char* title : {"context", "batch", "ms", "tokens/s", "GB/s", "GFLOP/s", "FLOP/B", "roofline"})
+    table.add_column(title);
+  Result result;
+  Progress progress("bench model", static_cast<int64_t>(contexts_.size() * batches_.size()));
+  for (const int64_t batch : batches_) {
+    for (const int64_t context : contexts_) {
+      const DecodeBenchRow row = bench_decode(
+          device, *subject.engine, {.context = context, .batch = batch, .kv_type = subject.kv_type}, seconds_);
+      // f16: a count of FLOPs asks nothing of the cache's type.
+      const CapacityRow counted = capacity_of(config, subject.name, {.context = context});
+      const BenchRow measured{
+          "decode",
+          fmt::format(
+              "{}: width {}, {} layers, {} heads x {}, FFN {}, vocabulary {}, context {}, batch {}, {} weights, "
+              "{} KV",
+              subject.name, config.width, config.n_layers(), a.n_heads, a.head_dim, config.layers[0].ffn, config.vocab,
+              context, batch, name_of(subject.weight_type), name_of(subject.kv_type)),
+          row.seconds,
+          counted.flops_per_token_decode * row.tokens,
+          row.bytes(),
+          row.tokens,
+          peak,
+          machine.read_gb_per_s};
+      nlohmann::ordered_json json = measured.json();
+      json["attention"] = counted.attention;
+      json["context"] = context;
+      json["batch"] = batch;
+      json["weights"] = name_of(subject.weight_type);
+      json["kv"] = name_of(subject.kv_type);
+      json["parameters"] = counted.parameters;
+      json["weight_bytes"] = row.weight_bytes;
+      json["kv_bytes"] = row.kv_bytes;
+      json["steps"] = row.steps;
+      result.rows.push_back(json);
+      table.add_row({grouped(context), grouped(batch), fmt::format("{:.2f}", row.seconds * 1e3),
+                     fmt::format("{:.1f}", row.tokens / row.seconds),
+                     fmt::format("{:.1f}", row.bytes() / row.seconds * 1e-9), fmt::format("{:.1f}", measured.gflops()),
+                     fmt::format("{:.2f}", measured.intensity()),
+                     fmt::format("{:.0f} %", 100 * measured.gflops() / measured.roof())});
+      progress.update(static_cast<int64_t>(result.rows.size()));
+    }
+  }
+  result.text = fmt::format("{}, {} parameters, {} weights, {} KV\n", subject.name, grouped(parameter_count(config)),
+                            name_of(subject.weight_type), name_of(subject.kv_type)) +
+                table.render();
+  return result;
+}
+
+}  // namespace mfa

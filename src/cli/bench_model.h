@@ -1,0 +1,44 @@
+// mfa bench model: decoding with a whole model behind a long cache.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench_row.h"
+#include "kernels/device.h"
+#include "kernels/machine.h"
+#include "model_flags.h"
+#include "runtime/decode_bench.h"
+
+namespace mfa {
+
+class BenchModel {
+ public:
+  void add_to(CLI::App& app);
+  const std::string& precision() const { return precision_; }
+
+  struct Result {
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    std::string text;
+  };
+  Result run(Device& device, const MachineLimits& machine);
+
+ private:
+  struct Subject {  // what is measured
+    std::string name;
+    DType weight_type = DType::f32, kv_type = DType::f32;
+    std::unique_ptr<Engine> engine;
+  };
+  Subject open(Device& device) const;
+  ModelConfig random_config() const;
+  int64_t longest() const;
+
+  std::string model_, size_, attention_ = "mfa", precision_ = "auto", kv_ = "auto";
+  std::vector<int64_t> contexts_ = {1024}, batches_ = {1};
+  double seconds_ = 2;
+  ModelFlags shape_;
+};
+
+}  // namespace mfa
