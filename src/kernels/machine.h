@@ -22,6 +22,7 @@ struct MachineLimits {
 };
 
 std::string cpu_name();
+int64_t last_level_cache();  // bytes of the largest cache
 
 // Best of several runs of each, about `seconds` in all. `precisions_only`: just the product in f32 and bf16.
 MachineLimits measure_machine(double seconds = 2, bool products_only = false);

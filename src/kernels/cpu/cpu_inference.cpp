@@ -8,6 +8,7 @@
 #include "kernels/cpu/kv_layout.h"
 #include "kernels/cpu/parallel_rows.h"
 #include "kernels/hadamard.h"
+#include "kernels/paged_schedule.h"
 
 namespace mfa {
 namespace {
@@ -89,9 +90,6 @@ void append_vector(const float* x, int64_t dim, std::byte* head, const KvMatrix&
   }
 }
 
-// Positions of a split: whole pages, at least 512 positions. Fixed by the pool, since splits decide the order of sums.
-int64_t split_tokens(const KvPoolSpec& spec) { return ceil_div(512, spec.page_tokens) * spec.page_tokens; }
-
 void check_paged(const PagedAttentionArgs& args) {
   const KvPoolSpec& spec = args.pool->spec();
   if (args.n_heads < 1 || args.n_heads % spec.kv_heads != 0 || args.q.cols != args.n_heads * spec.key_dim ||
@@ -120,7 +118,7 @@ void check_paged(const PagedAttentionArgs& args) {
 void find_pieces(const PagedAttentionArgs& args, int64_t block_rows, std::vector<PagedPiece>& pieces) {
   const auto& pool = static_cast<const CpuKvPool&>(*args.pool);
   const KvPoolSpec& spec = pool.spec();
-  const int64_t group_heads = args.n_heads / spec.kv_heads, positions = split_tokens(spec);
+  const int64_t group_heads = args.n_heads / spec.kv_heads, positions = paged_split_tokens(spec.page_tokens);
   pieces.clear();
   for (const PagedSequence& sequence : args.sequences) {
     const int64_t rows = sequence.n_rows * group_heads;
@@ -262,10 +260,10 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
   for (const PagedPiece& piece : paged_pieces_) splits += piece.split_end - piece.split_begin;
   // Few blocks of rows (decode): their splits are done apart, then folded. Many: each block folds as it goes. Both fold
   // the same numbers in the same order.
-  if (static_cast<int64_t>(paged_pieces_.size()) >= 4 * num_threads() || num_threads() == 1)
-    paged_together(args);
-  else
+  if (splits_apart(static_cast<int64_t>(paged_pieces_.size()), num_threads()))
     paged_apart(args, splits);
+  else
+    paged_together(args);
 }
 
 void CpuDevice::paged_together(const PagedAttentionArgs& args) {
@@ -312,7 +310,7 @@ void CpuDevice::paged_apart(const PagedAttentionArgs& args, int64_t splits) {
     piece.scratch = memory + thread * scratch;
     kernels_.paged_splits(piece);
   };
-  const int64_t work = splits * split_tokens(args.pool->spec()) * args.pool->spec().key_dim;
+  const int64_t work = splits * paged_split_tokens(args.pool->spec().page_tokens) * args.pool->spec().key_dim;
   if (work < kWorthParallel)
     for (int64_t i = 0; i < splits; ++i) task(i, 0);
   else

@@ -28,19 +28,6 @@ double best_seconds(double seconds, const F& f) {
   return best;
 }
 
-// Bytes of the largest cache. The kernel's own figure first: on virtual machines, sysconf takes the sum over all
-// sockets of the host for ours (256 MiB where these cores have 32).
-int64_t last_level_cache() {
-  int64_t largest = 0;
-  for (int index = 0; index < 5; ++index) {
-    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/size");
-    int64_t kilobytes = 0;
-    if (file >> kilobytes) largest = std::max(largest, kilobytes << 10);
-  }
-  if (largest == 0) largest = std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE));
-  return std::max<int64_t>(largest, 8 << 20);
-}
-
 double measure_read(Device& device, double seconds) {
   const int64_t cache = last_level_cache();
   const int64_t numbers = 4 * cache / 4;
@@ -82,6 +69,19 @@ double measure_int8_product(double seconds) {
 }
 
 }  // namespace
+
+// The kernel's own figure first: on virtual machines, sysconf takes the sum over all sockets of the host for ours
+// (256 MiB where these cores have 32).
+int64_t last_level_cache() {
+  int64_t largest = 0;
+  for (int index = 0; index < 5; ++index) {
+    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/size");
+    int64_t kilobytes = 0;
+    if (file >> kilobytes) largest = std::max(largest, kilobytes << 10);
+  }
+  if (largest == 0) largest = std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE));
+  return std::max<int64_t>(largest, 8 << 20);
+}
 
 std::string cpu_name() {
   std::ifstream file("/proc/cpuinfo");

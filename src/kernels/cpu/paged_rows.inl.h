@@ -5,11 +5,12 @@
 #include "kernels/cpu/kv_layout.h"
 #include "kernels/cpu/paged_products.inl.h"
 #include "kernels/cpu/rotate_groups.inl.h"
+#include "kernels/paged_schedule.h"
 
 namespace mfa {
 namespace {
 
-constexpr int64_t kPagedRows = 96 / kLanes * kLanes;
+constexpr int64_t kPagedRows = kMostPagedRows / kLanes * kLanes;
 constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
 constexpr int64_t kBlock = 2 * kLanes;
 constexpr int64_t kKeyBlock = 8;     // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
