@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "capacity/decode_rates_json.h"
 #include "capacity/hardware_table.h"
 
 namespace mfa {
@@ -31,7 +32,7 @@ void read_figure(const Json& json, std::string_view key, std::string_view where,
 }
 
 void refuse_unknown_keys(const Json& json, std::string_view where) {
-  std::vector<std::string> known = {"name", "source"};
+  std::vector<std::string> known = {"name", "source", "decode"};
   Hardware none;
   visit_figures(none, [&](const char* key, auto&) { known.emplace_back(key); });
   for (const auto& [key, value] : json.items()) {
@@ -50,6 +51,8 @@ Hardware read_row(const Json& json, std::string_view document) {
   refuse_unknown_keys(json, where);
   row.source = find_string(json, "source", where).value_or("");
   visit_figures(row, [&](const char* key, auto& value) { read_figure(json, key, where, value); });
+  if (json.contains("decode"))
+    row.decode = decode_rates_from_json(get_object(json, "decode", where), fmt::format("{}: decode", where));
   if (!(row.bytes_per_s > 0)) bad_input("[{}] bytes_per_s, got none, expected a positive number", where);
   return row;
 }
@@ -57,6 +60,16 @@ Hardware read_row(const Json& json, std::string_view document) {
 bool same_name(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+// In the place of the row of that name, or behind all.
+void put(std::vector<Hardware>& rows, Hardware row) {
+  const auto same =
+      std::find_if(rows.begin(), rows.end(), [&](const Hardware& r) { return same_name(r.name, row.name); });
+  if (same != rows.end())
+    *same = std::move(row);
+  else
+    rows.push_back(std::move(row));
 }
 
 }  // namespace
@@ -99,6 +112,7 @@ OrderedJson hardware_to_json(std::span<const Hardware> rows) {
     visit_figures(row, [&](const char* key, auto value) {
       if (value != 0) json[key] = value;
     });
+    if (row.decode.threads > 0) json["decode"] = decode_rates_to_json(row.decode);
     list.push_back(std::move(json));
   }
   return {{"hardware", std::move(list)}};
@@ -122,15 +136,17 @@ std::vector<Hardware> load_hardware(const fs::path& file) {
   const fs::path own = user_hardware_file();
   const fs::path path = !file.empty() ? file : path_exists(own) ? own : fs::path();
   if (path.empty()) return rows;
-  for (Hardware& row : hardware_from_json(parse_json(read_file(path), path.string()), path.string())) {
-    const auto same =
-        std::find_if(rows.begin(), rows.end(), [&](const Hardware& r) { return same_name(r.name, row.name); });
-    if (same != rows.end())
-      *same = std::move(row);
-    else
-      rows.push_back(std::move(row));
-  }
+  for (Hardware& row : hardware_from_json(parse_json(read_file(path), path.string()), path.string()))
+    put(rows, std::move(row));
   return rows;
+}
+
+void save_hardware(const fs::path& file, const Hardware& row) {
+  std::vector<Hardware> rows;
+  if (path_exists(file)) rows = hardware_from_json(parse_json(read_file(file), file.string()), file.string());
+  put(rows, row);
+  if (file.has_parent_path()) make_folder(file.parent_path());
+  write_file(file, hardware_to_json(rows).dump(1) + "\n");
 }
 
 Hardware find_hardware(std::span<const Hardware> rows, std::string_view name) {

@@ -10,6 +10,7 @@
 #include "base/dtype.h"
 #include "base/file.h"
 #include "formats/json.h"
+#include "kernels/decode_rates.h"
 
 namespace mfa {
 
@@ -25,6 +26,7 @@ struct Hardware {
   double memory_bytes = 0;
   double network_bytes_per_s = 0;  // of one server, which the cards in it share (Step-3's report: eight)
   int64_t threads = 0;             // CPUs: that the figures were measured with
+  DecodeRates decode;              // CPUs: each operation of decoding, by `mfa info --cpu --measure`
 
   // The fastest arithmetic that works on operands of `bits` bits or more: 8-bit data on hardware without 8-bit
   // arithmetic runs in bf16, or f32, and f32 data runs in nothing less. 0 if it has none that is known.
@@ -53,5 +55,9 @@ Hardware several(const Hardware& hardware, int64_t cards);
 // {"hardware": [{"name": …, "bytes_per_s": …}, …]}. Figures that are 0 may be left out, and are.
 std::vector<Hardware> hardware_from_json(const Json& document, std::string_view where);
 OrderedJson hardware_to_json(std::span<const Hardware> rows);
+
+// Puts a row into a file of that form, which need not exist yet, in the place of one of the same name; other rows stay.
+// Atomic. BadInput when the file is there and no such table.
+void save_hardware(const fs::path& file, const Hardware& row);
 
 }  // namespace mfa

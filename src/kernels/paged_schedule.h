@@ -23,8 +23,8 @@ constexpr int64_t busiest_thread_tokens(int64_t blocks, int64_t tokens, int64_t 
   if (!splits_apart(blocks, threads)) return (blocks + threads - 1) / threads * tokens;
   const int64_t whole = blocks * (tokens / split), rest = tokens % split, rests = rest > 0 ? blocks : 0;
   const int64_t rounds = whole / threads, idle = whole % threads == 0 ? 0 : threads - whole % threads;
-  // Threads without a whole split in the last round take rests meanwhile, one each.
-  const int64_t left = std::max<int64_t>(0, rests - idle);
+  // Threads without a whole split in the last round take rests meanwhile.
+  const int64_t left = rest > 0 ? std::max<int64_t>(0, rests - idle * (split / rest)) : 0;
   return (rounds + (idle > 0 ? 1 : 0)) * split + (left + threads - 1) / threads * rest;
 }
 

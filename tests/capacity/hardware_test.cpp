@@ -94,5 +94,23 @@ TEST_F(HardwareFiles, UnknownNamesGetAListOfKnownOnes) {
   }
 }
 
+TEST_F(HardwareFiles, ASavedRowTakesThePlaceOfItsNameAndLeavesTheOthers) {
+  const fs::path path = write(R"({"name": "mine", "bytes_per_s": 1}, {"name": "other", "bytes_per_s": 2})");
+  Hardware row;
+  row.name = "Mine";
+  row.bytes_per_s = 3;
+  row.decode.threads = 2;
+  row.decode.products = {{DType::bf16, {{1, 2}, {3, 4}}, {{1}, {5}}}};
+  row.decode.vectors = {{{1}, {1}}, {{1}, {2}}, {{1}, {3}}, {{1}, {4}}, {{1}, {5}}};
+  save_hardware(path, row);
+  const std::vector<Hardware> rows = hardware_from_json(parse_json(read_file(path), "table"), "table");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0], row);
+  EXPECT_EQ(rows[1].name, "other");
+  const fs::path fresh = folder_.path() / "a" / "b.json";  // folders are made
+  save_hardware(fresh, row);
+  EXPECT_EQ(find_hardware(load_hardware(fresh), "mine").bytes_per_s, 3);
+}
+
 }  // namespace
 }  // namespace mfa
