@@ -12,12 +12,12 @@ namespace {
 constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
 // "MemAvailable:   12345 kB"
-int64_t system_memory() {
+int64_t system_memory(const std::string& what) {
   std::ifstream file("/proc/meminfo");
   std::string word;
   int64_t kib;
   while (file >> word)
-    if (word == "MemAvailable:" && file >> kib) return kib * 1024;
+    if (word == what && file >> kib) return kib * 1024;
   return kNoLimit;
 }
 
@@ -34,6 +34,11 @@ int64_t group_memory() {
 
 }  // namespace
 
-int64_t available_memory() { return std::min(system_memory(), group_memory()); }
+int64_t available_memory() { return std::min(system_memory("MemAvailable:"), group_memory()); }
+
+int64_t total_memory() {
+  const int64_t most = std::min(system_memory("MemTotal:"), number_in("/sys/fs/cgroup/memory.max").value_or(kNoLimit));
+  return most == kNoLimit ? 0 : most;
+}
 
 }  // namespace mfa

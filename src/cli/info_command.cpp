@@ -2,10 +2,13 @@
 #include <map>
 #include <optional>
 
+#include "base/available_memory.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text_table.h"
+#include "capacity/hardware.h"
 #include "command.h"
+#include "kernels/decode_rates.h"
 #include "kernels/machine.h"
 #include "kernels/precision.h"
 #include "machine_json.h"
@@ -29,9 +32,20 @@ class InfoCommand : public Command {
         ->type_name("MODEL");
     app->add_flag("--tensors", tensors_, "Name, type and shape of every tensor in the files");
     app->add_flag("--cpu", cpu_, "What this machine gives: instruction path, native precision, measured limits");
+    app->add_flag("--measure", measure_,
+                  "With --cpu: also measure every operation of decoding (half a minute) and write a row of hardware "
+                  "for capacity and plan, in the place of the one of that name");
+    app->add_option("--name", name_, "Name of the row")->capture_default_str();
+    app->add_option("--usd-per-hour", usd_per_hour_, "What this machine costs, for the row")
+        ->check(CLI::Range(0.0, 1e9));
+    app->add_option("--out", out_,
+                    "Table to write the row to (default: $XDG_CONFIG_HOME/mfa/hardware.json or "
+                    "~/.config/mfa/hardware.json)")
+        ->type_name("FILE");
   }
 
   void run() override {
+    if (measure_ && !cpu_) bad_input("[info] --measure, got it without --cpu, expected both");
     if (cpu_) return machine();
     if (model_.empty()) bad_input("[info] nothing to look at, expected a MODEL or --cpu");
     const ModelConfig config = load_config(model_);
@@ -143,17 +157,51 @@ class InfoCommand : public Command {
   }
 
   void machine() {
+    // Asked first: half a minute of measuring should not end in a wrong name.
+    const fs::path file = out_.empty() ? user_hardware_file() : fs::path(out_);
+    if (measure_ && file.empty())
+      bad_input("[info] no place for the row, got neither XDG_CONFIG_HOME nor HOME, expected --out FILE");
+    if (name_.empty() || name_.find_first_of(", ") != std::string::npos)
+      bad_input("[info] name of the row, got '{}', expected a word without commas and spaces", name_);
+    if (measure_ && path_exists(file)) load_hardware(file);
     const MachineLimits m = measure_machine();
-    finish({{"machine", machine_json(m)}},
-           fmt::format("{}\n  path {}, native precision {}, {} threads\n  reads {:.1f} GB/s, products {:.0f} GFLOP/s "
-                       "f32, {:.0f} bf16, {:.0f} GOP/s int8\n",
-                       m.cpu, m.cpu_path, name_of(m.native_precision), m.threads, m.read_gb_per_s,
-                       m.gemm_f32_gflop_per_s, m.gemm_bf16_gflop_per_s, m.gemm_int8_gop_per_s));
+    Document result = {{"machine", machine_json(m)}};
+    std::string text = fmt::format(
+        "{}\n  path {}, native precision {}, {} threads\n  reads {:.1f} GB/s, products {:.0f} GFLOP/s "
+        "f32, {:.0f} bf16, {:.0f} GOP/s int8\n",
+        m.cpu, m.cpu_path, name_of(m.native_precision), m.threads, m.read_gb_per_s, m.gemm_f32_gflop_per_s,
+        m.gemm_bf16_gflop_per_s, m.gemm_int8_gop_per_s);
+    if (measure_) {
+      const Hardware row = measured_row(m);
+      save_hardware(file, row);
+      result["hardware"] = hardware_to_json({&row, 1})["hardware"][0];
+      result["out"] = file.string();
+      text +=
+          fmt::format("  written as {} to {}: mfa capacity MODEL --hardware {}\n", row.name, file.string(), row.name);
+    }
+    finish(result, text);
+  }
+
+  Hardware measured_row(const MachineLimits& m) {
+    Hardware row;
+    row.name = name_;
+    row.source = fmt::format("measured by mfa info --cpu --measure: {} ({}), {} threads", m.cpu, m.cpu_path, m.threads);
+    row.usd_per_hour = usd_per_hour_;
+    row.bytes_per_s = m.read_gb_per_s * 1e9;
+    row.flops_f32 = m.gemm_f32_gflop_per_s * 1e9;
+    row.flops_bf16 = m.gemm_bf16_gflop_per_s * 1e9;
+    row.flops_8bit = m.gemm_int8_gop_per_s * 1e9;
+    row.memory_bytes = static_cast<double>(total_memory());
+    row.threads = m.threads;
+    row.decode = measure_decode_rates(*open_device());
+    return row;
   }
 
   std::string model_, text_;
   Document result_;
-  bool cpu_ = false, tensors_ = false;
+  bool cpu_ = false, tensors_ = false, measure_ = false;
+  std::string name_ = "this-cpu", out_;
+  double usd_per_hour_ = 0;
 };
 
 }  // namespace
