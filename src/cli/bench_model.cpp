@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "base/text_table.h"
 #include "capacity/capacity.h"
+#include "capacity/decode_time.h"
 #include "runtime/memory_plan.h"
 #include "runtime/model_session.h"
 #include "train/train_bench.h"
@@ -34,6 +35,10 @@ void BenchModel::add_to(CLI::App& app) {
   app.add_option("--precision", precision_, "auto, bf16 or f32; random weights are stored in it")
       ->capture_default_str();
   app.add_option("--kv", kv_, "auto (f32 for f32 weights, else bf16), f32, bf16 or int8")->capture_default_str();
+  app.add_option("--hardware", hardware_,
+                 "Row of hardware to predict the time by, beside what is measured (mfa info --cpu --measure)");
+  app.add_option("--hardware-file", hardware_file_, "Table that holds the row (default: the built-in and your own)")
+      ->type_name("FILE");
   app.add_option("--seconds", seconds_, "Time to measure a row")
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();
@@ -56,6 +61,7 @@ ModelConfig BenchModel::random_config() const {
 
 BenchModel::Subject BenchModel::open(Device& device) const {
   Subject subject;
+  if (!hardware_.empty()) subject.hardware = find_hardware(load_hardware(hardware_file_), hardware_);
   if (!model_.empty()) {
     ModelSession session = open_model(device, model_, {.precision = precision_, .kv = kv_, .positions = longest()});
     subject.name = fs::path(model_).filename().string();
@@ -80,55 +86,71 @@ BenchModel::Subject BenchModel::open(Device& device) const {
   return subject;
 }
 
-BenchModel::Result BenchModel::run(Device& device, const MachineLimits& machine) {
-  const Subject subject = open(device);
+BenchModel::Row BenchModel::measure(Device& device, const MachineLimits& machine, const Subject& subject,
+                                    int64_t context, int64_t batch) const {
   const ModelConfig& config = subject.engine->config();
   const AttentionSpec& a = config.layers[0].attention;
+  const DecodeBenchRow row =
+      bench_decode(device, *subject.engine, {.context = context, .batch = batch, .kv_type = subject.kv_type}, seconds_);
+  const CapacityRow counted = capacity_of(config, subject.name, {.context = context});
   const double peak =
       device.precision() == Precision::bf16 ? machine.native_gflop_per_s() : machine.gemm_f32_gflop_per_s;
+  const BenchRow measured{
+      "decode",
+      fmt::format("{}: width {}, {} layers, {} heads x {}, FFN {}, vocabulary {}, context {}, batch {}, {} weights, "
+                  "{} KV",
+                  subject.name, config.width, config.n_layers(), a.n_heads, a.head_dim, config.layers[0].ffn,
+                  config.vocab, context, batch, name_of(subject.weight_type), name_of(subject.kv_type)),
+      row.seconds,
+      counted.flops_per_token_decode * row.tokens,
+      row.bytes(),
+      row.tokens,
+      peak,
+      machine.read_gb_per_s};
+  Row result{measured.json(),
+             {grouped(context), grouped(batch), fmt::format("{:.2f}", row.seconds * 1e3),
+              fmt::format("{:.1f}", row.tokens / row.seconds), fmt::format("{:.1f}", row.bytes() / row.seconds * 1e-9),
+              fmt::format("{:.1f}", measured.gflops()), fmt::format("{:.2f}", measured.intensity()),
+              fmt::format("{:.0f} %", 100 * measured.gflops() / measured.roof())}};
+  result.json.update({{"attention", counted.attention},
+                      {"context", context},
+                      {"batch", batch},
+                      {"weights", name_of(subject.weight_type)},
+                      {"kv", name_of(subject.kv_type)},
+                      {"parameters", counted.parameters},
+                      {"weight_bytes", row.weight_bytes},
+                      {"kv_bytes", row.kv_bytes},
+                      {"steps", row.steps}});
+  if (subject.hardware) {
+    const DecodeTime time =
+        decode_time(config, {.context = context, .batch = batch, .weights = subject.weight_type, .kv = subject.kv_type},
+                    *subject.hardware);
+    result.json.update({{"predicted_seconds", time.seconds()},
+                        {"predicted_products_seconds", time.products},
+                        {"predicted_attention_seconds", time.attention},
+                        {"predicted_vectors_seconds", time.vectors}});
+    result.cells.push_back(fmt::format("{:.2f}", time.seconds() * 1e3));
+  }
+  return result;
+}
+
+BenchModel::Result BenchModel::run(Device& device, const MachineLimits& machine) {
+  const Subject subject = open(device);
   TextTable table;
   for (const char* title : {"context", "batch", "ms", "tokens/s", "GB/s", "GFLOP/s", "FLOP/B", "roofline"})
     table.add_column(title);
+  if (subject.hardware) table.add_column("predicted ms");
   Result result;
   Progress progress("bench model", static_cast<int64_t>(contexts_.size() * batches_.size()));
   for (const int64_t batch : batches_) {
     for (const int64_t context : contexts_) {
-      const DecodeBenchRow row = bench_decode(
-          device, *subject.engine, {.context = context, .batch = batch, .kv_type = subject.kv_type}, seconds_);
-      // f16: a count of FLOPs asks nothing of the cache's type.
-      const CapacityRow counted = capacity_of(config, subject.name, {.context = context});
-      const BenchRow measured{
-          "decode",
-          fmt::format(
-              "{}: width {}, {} layers, {} heads x {}, FFN {}, vocabulary {}, context {}, batch {}, {} weights, "
-              "{} KV",
-              subject.name, config.width, config.n_layers(), a.n_heads, a.head_dim, config.layers[0].ffn, config.vocab,
-              context, batch, name_of(subject.weight_type), name_of(subject.kv_type)),
-          row.seconds,
-          counted.flops_per_token_decode * row.tokens,
-          row.bytes(),
-          row.tokens,
-          peak,
-          machine.read_gb_per_s};
-      nlohmann::ordered_json json = measured.json();
-      json["attention"] = counted.attention;
-      json["context"] = context;
-      json["batch"] = batch;
-      json["weights"] = name_of(subject.weight_type);
-      json["kv"] = name_of(subject.kv_type);
-      json["parameters"] = counted.parameters;
-      json["weight_bytes"] = row.weight_bytes;
-      json["kv_bytes"] = row.kv_bytes;
-      json["steps"] = row.steps;
-      result.rows.push_back(json);
-      table.add_row({grouped(context), grouped(batch), fmt::format("{:.2f}", row.seconds * 1e3),
-                     fmt::format("{:.1f}", row.tokens / row.seconds),
-                     fmt::format("{:.1f}", row.bytes() / row.seconds * 1e-9), fmt::format("{:.1f}", measured.gflops()),
-                     fmt::format("{:.2f}", measured.intensity()),
-                     fmt::format("{:.0f} %", 100 * measured.gflops() / measured.roof())});
+      Row row = measure(device, machine, subject, context, batch);
+      table.add_row(std::move(row.cells));
+      result.rows.push_back(std::move(row.json));
       progress.update(static_cast<int64_t>(result.rows.size()));
     }
   }
+  const ModelConfig& config = subject.engine->config();
   result.text = fmt::format("{}, {} parameters, {} weights, {} KV\n", subject.name, grouped(parameter_count(config)),
                             name_of(subject.weight_type), name_of(subject.kv_type)) +
                 table.render();

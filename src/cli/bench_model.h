@@ -3,10 +3,12 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bench_row.h"
+#include "capacity/hardware.h"
 #include "kernels/device.h"
 #include "kernels/machine.h"
 #include "model_flags.h"
@@ -30,11 +32,19 @@ class BenchModel {
     std::string name;
     DType weight_type = DType::f32, kv_type = DType::f32;
     std::unique_ptr<Engine> engine;
+    std::optional<Hardware> hardware;  // to predict by
+  };
+  struct Row {
+    nlohmann::ordered_json json;
+    std::vector<std::string> cells;
   };
   Subject open(Device& device) const;
+  Row measure(Device& device, const MachineLimits& machine, const Subject& subject, int64_t context,
+              int64_t batch) const;
   ModelConfig random_config() const;
   int64_t longest() const;
 
+  std::string hardware_, hardware_file_;
   std::string model_, size_, attention_ = "mfa", precision_ = "auto", kv_ = "auto";
   std::vector<int64_t> contexts_ = {1024}, batches_ = {1};
   double seconds_ = 2;
