@@ -10,6 +10,7 @@ libdnnl-dev:/usr/include/dnnl.h:matrix products (oneDNN)
 nlohmann-json3-dev:/usr/include/nlohmann/json.hpp:JSON
 libcli11-dev:/usr/include/CLI/CLI.hpp:the command line
 libfmt-dev:/usr/include/fmt/format.h:text formatting
+libeigen3-dev:/usr/include/eigen3/Eigen/Dense:singular values (capacity --measured-rank)
 libpcre2-dev:/usr/include/pcre2.h:patterns of tokenizers
 libutf8proc-dev:/usr/include/utf8proc.h:Unicode normal forms for tokenizers
 zlib1g-dev:/usr/include/zlib.h:reading .gz
