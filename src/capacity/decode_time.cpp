@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "capacity/layer_cost.h"
 #include "kernels/paged_schedule.h"
 
 namespace mfa {
@@ -31,13 +32,12 @@ struct CacheShape {
   double mean_dim() const { return (key_dim + value_dim) / 2; }
 };
 
-CacheShape cache_shape(const AttentionSpec& a) {
+CacheShape cache_shape(const CostAttention& a) {
   CacheShape shape{CacheKind::apart, a.kv_heads, static_cast<double>(a.head_dim), static_cast<double>(a.value_dim)};
   if (a.key_source == KeySource::latent)
     return {CacheKind::shared, 1, static_cast<double>(a.kv_rank + a.rope_dim), static_cast<double>(a.kv_rank)};
   if (a.value_source == ValueSource::key)
-    shape.kind =
-        a.position == PositionKind::rope && a.reuse_at == ReuseAt::before_rope ? CacheKind::rotated : CacheKind::shared;
+    shape.kind = a.rotary_dim > 0 && a.reuse_at == ReuseAt::before_rope ? CacheKind::rotated : CacheKind::shared;
   return shape;
 }
 
@@ -61,7 +61,7 @@ double token_seconds(const DecodeRates& rates, DType kv, const CacheShape& shape
                   at(*below) * std::min(1.0, dim / low) / 2);
 }
 
-double attention_seconds(const DecodeRates& rates, const AttentionSpec& a, int64_t seen, const DecodeWork& work) {
+double attention_seconds(const DecodeRates& rates, const CostAttention& a, int64_t seen, const DecodeRun& work) {
   const CacheShape shape = cache_shape(a);
   const int64_t group = a.n_heads / shape.kv_heads, per_head = (group + kMostPagedRows - 1) / kMostPagedRows;
   const int64_t blocks = work.batch * shape.kv_heads * per_head;
@@ -83,7 +83,7 @@ double roofline(const Hardware& hardware, double bytes, double flops, int64_t bi
 // --- both ---------------------------------------------------------------------------------------------------------
 
 struct Clock {
-  const DecodeWork& work;
+  const DecodeRun& work;
   const Hardware& hardware;
   DecodeTime time;
 
@@ -97,15 +97,15 @@ struct Clock {
                               static_cast<int64_t>(8 * bytes_of(work.weights)));
     time.products += static_cast<double>(times) * one;
   }
-  void attention(const AttentionSpec& a, int64_t seen) {
+  void attention(const CostAttention& a, int64_t seen) {
     if (measured()) {
       time.attention += attention_seconds(hardware.decode, a, seen, work);
       return;
     }
     const CacheShape shape = cache_shape(a);
     const auto tokens = static_cast<double>(work.batch * seen);
-    const double bytes = static_cast<double>(a.cache_numbers()) * bytes_of(work.kv) +
-                         (work.kv == DType::i8 ? static_cast<double>(a.cache_scales()) * bytes_of(DType::bf16) : 0);
+    const double bytes = static_cast<double>(cache_numbers(a)) * bytes_of(work.kv) +
+                         (work.kv == DType::i8 ? static_cast<double>(cache_scales(a)) * bytes_of(DType::bf16) : 0);
     time.attention += roofline(hardware, tokens * bytes, 4 * tokens * static_cast<double>(a.n_heads) * shape.mean_dim(),
                                static_cast<int64_t>(8 * bytes_of(work.kv)));
   }
@@ -124,12 +124,13 @@ DecodeTime& DecodeTime::operator+=(const DecodeTime& other) {
   return *this;
 }
 
-DecodeTime layer_decode_time(const LayerSpec& layer, int64_t width, const DecodeWork& work, const Hardware& hardware) {
-  const AttentionSpec& a = layer.attention;
-  const bool latent = a.key_source == KeySource::latent, owns = layer.cache_owner < 0;
+DecodeTime layer_decode_time(const CostLayer& layer, int64_t width, const DecodeRun& work, const Hardware& hardware) {
+  const CostAttention& a = layer.attention;
+  const int64_t ffn = layer.ffn.width;
+  const bool latent = a.key_source == KeySource::latent, owns = a.owns_cache;
   const int64_t queries = a.n_heads * a.key_dim();
   int64_t cached = 0;  // numbers that come from products with the layer's input
-  if (owns && a.key_source != KeySource::input) cached = a.cache_numbers();
+  if (owns && a.key_source != KeySource::input) cached = cache_numbers(a);
   Clock clock{work, hardware, {}};
   // The products of one token, as the engine makes them (runtime/inference_layer.cpp).
   clock.product((a.q_rank > 0 ? a.q_rank : queries) + cached, width);
@@ -139,9 +140,9 @@ DecodeTime layer_decode_time(const LayerSpec& layer, int64_t width, const Decode
     clock.product(a.value_dim, a.kv_rank, a.n_heads);
   }
   clock.product(width, a.n_heads * a.value_dim);
-  clock.product(2 * layer.ffn, width);
-  clock.product(width, layer.ffn);
-  clock.attention(a, layer.window > 0 ? std::min(layer.window, work.context) : work.context);
+  clock.product(2 * ffn, width);
+  clock.product(width, ffn);
+  clock.attention(a, a.window > 0 ? std::min(a.window, work.context) : work.context);
   const VectorRates& v = hardware.decode.vectors;
   for (int i = 0; i < 2; ++i) {
     clock.vector(v.norm, width);
@@ -149,17 +150,17 @@ DecodeTime layer_decode_time(const LayerSpec& layer, int64_t width, const Decode
   }
   if (a.q_norm) clock.vector(v.norm, a.q_rank);
   if (a.qk_norm) clock.vector(v.norm, (a.n_heads + a.kv_heads) * a.head_dim);
-  clock.vector(v.rope, a.n_heads * a.rotary_dim());
-  if (owns && cache_shape(a).kind == CacheKind::apart) clock.vector(v.rope, a.kv_heads * a.rotary_dim());
-  if (owns) clock.vector(v.append, a.cache_numbers() / 2);
-  clock.vector(v.swiglu, layer.ffn);
+  clock.vector(v.rope, a.n_heads * a.rotary_dim);
+  if (owns && cache_shape(a).kind == CacheKind::apart) clock.vector(v.rope, a.kv_heads * a.rotary_dim);
+  if (owns) clock.vector(v.append, cache_numbers(a) / 2);
+  clock.vector(v.swiglu, ffn);
   return clock.time;
 }
 
-DecodeTime output_decode_time(int64_t width, int64_t vocab, const DecodeWork& work, const Hardware& hardware) {
+DecodeTime output_decode_time(int64_t width, int64_t vocab, const DecodeRun& work, const Hardware& hardware) {
   Clock clock{work, hardware, {}};
   // Each sequence's logits are a product of their own: the engine finishes piece by piece.
-  const DecodeWork one{work.context, 1, work.weights, work.kv};
+  const DecodeRun one{work.context, 1, work.weights, work.kv};
   Clock single{one, hardware, {}};
   single.product(vocab, width, work.batch);
   clock.vector(hardware.decode.vectors.norm, width);
@@ -167,10 +168,14 @@ DecodeTime output_decode_time(int64_t width, int64_t vocab, const DecodeWork& wo
   return clock.time;
 }
 
-DecodeTime decode_time(const ModelConfig& config, const DecodeWork& work, const Hardware& hardware) {
-  DecodeTime time = output_decode_time(config.width, config.vocab, work, hardware);
-  for (const LayerSpec& layer : config.layers) time += layer_decode_time(layer, config.width, work, hardware);
+DecodeTime decode_time(const CostModel& model, const DecodeRun& work, const Hardware& hardware) {
+  DecodeTime time = output_decode_time(model.width, model.vocab, work, hardware);
+  for (const CostLayer& layer : model.layers) time += layer_decode_time(layer, model.width, work, hardware);
   return time;
+}
+
+DecodeTime decode_time(const ModelConfig& config, const DecodeRun& work, const Hardware& hardware) {
+  return decode_time(cost_model(config), work, hardware);
 }
 
 }  // namespace mfa

@@ -10,12 +10,12 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "capacity/cost_spec.h"
 #include "capacity/hardware.h"
-#include "model/model_config.h"
 
 namespace mfa {
 
-struct DecodeWork {
+struct DecodeRun {
   int64_t context = 0;  // tokens that the new token of each sequence sees, itself included
   int64_t batch = 1;    // sequences that get one token each
   DType weights = DType::bf16, kv = DType::bf16;
@@ -30,10 +30,12 @@ struct DecodeTime {
   DecodeTime& operator+=(const DecodeTime& other);
 };
 
-DecodeTime decode_time(const ModelConfig& config, const DecodeWork& work, const Hardware& hardware);
+// For models that run (CostModel::runs): of what is counted only, experts, chunks and linear states are left out.
+DecodeTime decode_time(const CostModel& model, const DecodeRun& work, const Hardware& hardware);
+DecodeTime decode_time(const ModelConfig& config, const DecodeRun& work, const Hardware& hardware);
 
 // One layer; and what comes after the last: final norm and classifier. No allocation: a planner asks by the 100,000.
-DecodeTime layer_decode_time(const LayerSpec& layer, int64_t width, const DecodeWork& work, const Hardware& hardware);
-DecodeTime output_decode_time(int64_t width, int64_t vocab, const DecodeWork& work, const Hardware& hardware);
+DecodeTime layer_decode_time(const CostLayer& layer, int64_t width, const DecodeRun& work, const Hardware& hardware);
+DecodeTime output_decode_time(int64_t width, int64_t vocab, const DecodeRun& work, const Hardware& hardware);
 
 }  // namespace mfa

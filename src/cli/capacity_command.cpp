@@ -6,9 +6,11 @@
 #include "capacity/named_shapes.h"
 #include "command.h"
 #include "hardware_flags.h"
+#include "measured_rank_report.h"
 #include "model/config_json.h"
 #include "model/model_folder.h"
 #include "model_flags.h"
+#include "predicted_decode.h"
 #include "runtime/model_session.h"
 
 namespace mfa {
@@ -25,6 +27,11 @@ class CapacityCommand : public Command {
     app->add_option("--kv", kv_, "Type of the cache: bf16, f32 or int8")->capture_default_str();
     app->add_option("--convention", convention_, "exact, or step3-report: as that report's tables count")
         ->capture_default_str();
+    app->add_flag("--measured-rank", measured_rank_,
+                  "MODEL: also the ranks that each head's W_c and U_c really have, from the weights");
+    app->add_option("--rank-tolerance", rank_tolerance_,
+                    "Singular values above this share of the largest count (0: width times 2^-23)")
+        ->check(CLI::Range(0.0, 1.0));
     hardware_.add_to(*app);
     model_.add_to(*app);
   }
@@ -40,7 +47,10 @@ class CapacityCommand : public Command {
     for (const std::string& what : what_) add_rows(what, rows);
     nlohmann::ordered_json json = nlohmann::ordered_json::array();
     for (const CapacityRow& row : rows) json.push_back(capacity_json(row, question));
-    finish({{"rows", json}}, text_of(rows, question));
+    std::string text = text_of(rows, question);
+    add_predictions(rows, question, json, text);
+    if (measured_rank_) add_measured_ranks(rows, json, text);
+    finish({{"rows", json}}, text);
   }
 
  private:
@@ -54,16 +64,42 @@ class CapacityCommand : public Command {
     return text;
   }
 
-  void add_rows(const std::string& what, std::vector<CapacityRow>& rows) const {
+  void add_predictions(const std::vector<CapacityRow>& rows, const HardwareQuestion& question,
+                       nlohmann::ordered_json& json, std::string& text) const {
+    if (!hardware_.named()) return;
+    std::vector<PredictedModel> subjects;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      subjects.push_back({rows[i], models_[i]});
+      json[i]["predicted_decode"] = predicted_decode_json(subjects.back(), options_.kv_type, question);
+    }
+    const std::string table = predicted_decode_table(subjects, options_.kv_type, question);
+    if (!table.empty()) text += "\n" + table;
+  }
+
+  void add_measured_ranks(const std::vector<CapacityRow>& rows, nlohmann::ordered_json& json, std::string& text) const {
+    if (what_.size() != rows.size() || what_.size() != sources_.size())
+      bad_input("[capacity] --measured-rank reads weights, got a preset or shape, expected MODEL alone");
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const MeasuredRank rank = measure_model_rank(sources_[i], load_config(sources_[i]), rank_tolerance_);
+      json[i]["measured_rank"] = measured_rank_json(rank);
+      text += "\n" + measured_rank_table(rows[i].name, rank);
+    }
+  }
+
+  void add_rows(const std::string& what, std::vector<CapacityRow>& rows) {
     const auto is_in = [&](std::span<const std::string_view> names) {
       return std::find(names.begin(), names.end(), what) != names.end();
     };
     if (is_in(shape_names())) {
       for (CapacityRow& row : capacity_of_shape(what, options_)) rows.push_back(std::move(row));
+      models_.resize(rows.size());
     } else if (is_in(preset_names())) {
-      rows.push_back(capacity_of(make_preset(what, model_.options()), what, options_));
+      models_.push_back(cost_model(make_preset(what, model_.options())));
+      rows.push_back(capacity_of(*models_.back(), what, options_));
     } else {
-      rows.push_back(capacity_of(read_model(what), name_of_path(what), options_));
+      models_.push_back(read_model(what));
+      sources_.push_back(what);
+      rows.push_back(capacity_of(*models_.back(), name_of_path(what), options_));
     }
   }
 
@@ -92,6 +128,10 @@ class CapacityCommand : public Command {
   }
 
   std::vector<std::string> what_;
+  std::vector<std::optional<CostModel>> models_;  // of each row; none for the variants of a named shape
+  std::vector<std::string> sources_;              // that were files
+  bool measured_rank_ = false;
+  double rank_tolerance_ = 0;
   std::string kv_ = "bf16", convention_ = "exact";
   CapacityOptions options_;
   HardwareFlags hardware_;

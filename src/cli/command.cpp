@@ -125,10 +125,11 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
   add(make_import_command(), "import", "Make a model folder of a llama2.c model",
       "Examples:\n  mfa import stories260K.bin stories --tokenizer tok512.bin\n");
   add(make_info_command(), "info", "What is in a model, or what this machine gives",
-      "Examples:\n  mfa info model/\n  mfa info --cpu\n");
+      "Examples:\n  mfa info model/\n  mfa info --cpu\n  mfa info --cpu --measure\n");
   add(make_bench_command(), "bench", "Speed, measured against the machine's own limits",
       "Examples:\n  mfa bench train --size 14m --attention mfa\n  mfa bench attention --heads 64 --context 32768 "
-      "--plot roofline.svg --sweep\n");
+      "--plot roofline.svg --sweep\n"
+      "  mfa bench model --size 100m --attention mfa --context 512,16384 --batch 1,4\n");
   add(make_tokenizer_command(), "tokenizer", "Train, encode, decode",
       "Examples:\n  mfa tokenizer train --data corpus/ --vocab 8192 --out tok\n  mfa tokenizer encode model -p "
       "'Hello'\n"

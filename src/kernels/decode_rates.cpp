@@ -17,8 +17,10 @@ namespace {
 
 constexpr int64_t kPageTokens = 64;
 
-// Median seconds of call(0), call(1), … after one of each kind of first touch.
-double median_seconds(double budget, const std::function<void(int64_t)>& call) {
+// Mean seconds of call(0), call(1), …. The mean, since a step of decoding is the sum of hundreds of such calls, with
+// whatever interrupts them on average. Calls of more than ten medians are left out: there the machine did something
+// else.
+double mean_seconds(double budget, const std::function<void(int64_t)>& call) {
   std::vector<double> seconds;
   call(0);
   const double until = now_seconds() + budget;
@@ -29,7 +31,14 @@ double median_seconds(double budget, const std::function<void(int64_t)>& call) {
   }
   const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
   std::nth_element(seconds.begin(), middle, seconds.end());
-  return *middle;
+  const double most = 10 * *middle;
+  double sum = 0, kept = 0;
+  for (const double s : seconds) {
+    if (s > most) continue;
+    sum += s;
+    kept += 1;
+  }
+  return sum / kept;
 }
 
 // A tensor of ordinary random numbers that owns its memory.
@@ -69,7 +78,7 @@ class ColdProduct {
   double seconds(int64_t rows, double budget) {
     const Numbers x(device_, rows, n_), y(device_, rows, n_);
     const auto copies = static_cast<int64_t>(copies_.size());
-    return median_seconds(budget, [&](int64_t i) { device_.linear(x, *copies_[static_cast<size_t>(i % copies)], y); });
+    return mean_seconds(budget, [&](int64_t i) { device_.linear(x, *copies_[static_cast<size_t>(i % copies)], y); });
   }
 
  private:
@@ -128,7 +137,7 @@ class ColdCache {
   double seconds(int64_t rows, int64_t tokens, double budget) {
     const Numbers q(device_, 1, rows * dim_), out(device_, 1, rows * dim_);
     const int64_t pages = tokens / kPageTokens, parts = static_cast<int64_t>(pages_.size()) / pages;
-    return median_seconds(budget, [&](int64_t i) {
+    return mean_seconds(budget, [&](int64_t i) {
       const PagedSequence sequence{std::span(pages_).subspan(static_cast<size_t>(i % parts * pages)), 0, 1, tokens - 1};
       PagedAttentionArgs args;
       args.pool = pool_.get();
@@ -209,7 +218,7 @@ VectorRates measure_vectors(Device& device, double seconds) {
         {.kv_heads = 1, .key_dim = n, .value_dim = n, .page_tokens = kPageTokens, .pages = 1, .type = DType::bf16});
     const auto add = [&](RateCurve& curve, const std::function<void(int64_t)>& call) {
       curve.sizes.push_back(static_cast<double>(n));
-      curve.seconds.push_back(median_seconds(each, call));
+      curve.seconds.push_back(mean_seconds(each, call));
     };
     add(rates.norm, [&](int64_t) {
       device.norm_forward({.x = x,

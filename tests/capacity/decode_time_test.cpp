@@ -97,10 +97,10 @@ TEST(DecodeTime, WhatTheCacheHoldsChoosesTheRate) {
 
 TEST(DecodeTime, ABatchReadsWeightsOnceAndEachCache) {
   const Hardware machine = measured_machine();
-  const DecodeWork one{.context = 1024, .weights = DType::f32, .kv = DType::bf16};
-  DecodeWork four = one;
+  const DecodeRun one{.context = 1024, .weights = DType::f32, .kv = DType::bf16};
+  DecodeRun four = one;
   four.batch = 4;
-  const LayerSpec layer = model("mqa").layers[0];
+  const CostLayer layer = cost_model(model("mqa")).layers[0];
   const DecodeTime alone = layer_decode_time(layer, 512, one, machine),
                    together = layer_decode_time(layer, 512, four, machine);
   EXPECT_NEAR(together.products, 2.5 * alone.products, 1e-12);
@@ -111,14 +111,14 @@ TEST(DecodeTime, ABatchReadsWeightsOnceAndEachCache) {
 }
 
 TEST(DecodeTime, AWindowCutsTheCache) {
-  LayerSpec layer = model("gqa").layers[0];
+  CostLayer layer = cost_model(model("gqa")).layers[0];
   const Hardware machine = measured_machine();
   const auto attention = [&](int64_t context) {
     return layer_decode_time(layer, 512, {.context = context, .weights = DType::f32, .kv = DType::bf16}, machine)
         .attention;
   };
   const double at_window = attention(2048);
-  layer.window = 2048;
+  layer.attention.window = 2048;
   EXPECT_DOUBLE_EQ(attention(100000), at_window);
 }
 
@@ -129,7 +129,7 @@ TEST(DecodeTime, OnABandwidthIsARoofline) {
   for (const char* preset : {"mha", "mqa", "gqa", "mla", "mfa", "mfa-kr"}) {
     const ModelConfig config = model(preset);
     const CapacityRow row = capacity_of(config, preset, {.context = 4096});
-    const DecodeWork work{.context = 4096};
+    const DecodeRun work{.context = 4096};
     machine.flops_bf16 = 1e30;
     const double kv = static_cast<double>(row.kv_bytes_per_token) * 4096;
     EXPECT_NEAR(decode_time(config, work, machine).attention, kv / 1e9, 1e-9 * kv / 1e9) << preset;

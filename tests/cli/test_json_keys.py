@@ -108,6 +108,37 @@ class JsonKeys(ProgramTest):
         self.check_types(document["machine"], MACHINE, "machine")
         self.check_types(document["rows"][0], BENCH_ROW, "rows[0]")
 
+    @unittest.skipUnless(program.FULL, "measures the machine: part of the full tests")
+    def test_bench_model_and_its_prediction(self):
+        table = self.folder / "hardware.json"
+        table.write_text('{"hardware": [{"name": "other", "bytes_per_s": 1e9}]}')
+        measured = self.json("info", "--cpu", "--measure", "--name", "mine", "--out", table)
+        self.check_document(measured, "info", {"machine": dict, "hardware": dict, "out": str})
+        self.assertEqual([row["name"] for row in json.loads(table.read_text())["hardware"]], ["other", "mine"])
+        document = self.json("bench", "model", "--attention", "mfa-kr", "--width", 64, "--layers", 2, "--vocab", 300,
+                             "--context", "200,1000", "--batch", "1,3", "--seconds", 0.05, "--hardware", "mine",
+                             "--hardware-file", table)
+        self.check_document(document, "bench", {"machine": dict, "rows": list})
+        self.check_types(document["machine"], MACHINE, "machine")
+        self.assertEqual([(row["batch"], row["context"]) for row in document["rows"]],
+                         [(1, 200), (1, 1000), (3, 200), (3, 1000)])
+        for row in document["rows"]:
+            self.check_types(row, {**BENCH_ROW, "predicted_seconds": float}, "row")
+        rows = self.json("capacity", "mha", self.model, "--hardware", "mine", "--hardware-file", table)["rows"]
+        for row in rows:
+            self.assertEqual(row["predicted_decode"][0]["hardware"], "mine")
+            self.assertGreater(row["predicted_decode"][0]["seconds"], 0)
+
+    def test_measured_rank(self):
+        document = self.json("capacity", self.model, "--measured-rank")
+        rank = document["rows"][0]["measured_rank"]
+        self.check_types(rank, {"tolerance": float, "ter_qk": (int, float), "ter_vo": (int, float), "heads": list},
+                         "measured_rank")
+        for head in rank["heads"]:
+            self.assertLessEqual(head["qk_stable_rank"], head["qk_rank"] * 1.000001)
+            self.assertLessEqual(head["qk_rank"], head["qk_rank_bound"])
+        self.check_error(self.run_program("capacity", "mha", "--measured-rank"), 2)
+
     def test_json_file_leaves_text_on_stdout(self):
         target = self.folder / "result.json"
         done = self.ok("perplexity", self.model, self.corpus, "--json", target)
