@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "capacity/capacity.h"
 #include "capacity/decode_rates_json.h"
+#include "capacity/layer_cost.h"
 #include "model/presets.h"
 
 namespace mfa {
@@ -122,23 +123,30 @@ TEST(DecodeTime, AWindowCutsTheCache) {
   EXPECT_DOUBLE_EQ(attention(100000), at_window);
 }
 
-// Without measured operations: bytes at the bandwidth, as far as FLOPs do not take longer. The counts are those that
-// capacity_of makes in its own way.
+// Products and attention as layer_cost counts them in its own way, without norms, softmax and the like.
+double product_flops(const ModelConfig& config, int64_t context) {
+  const CostModel counted = cost_model(config);
+  double flops = outside_cost(counted, context).decode[FlopPart::classifier];
+  for (const CostLayer& layer : counted.layers) {
+    const Flops decode = layer_cost(layer, {.width = config.width, .context = context}).decode;
+    flops += decode[FlopPart::projections] + decode[FlopPart::core] + decode[FlopPart::ffn];
+  }
+  return flops;
+}
+
+// Without measured operations: bytes at the bandwidth, as far as FLOPs do not take longer.
 TEST(DecodeTime, OnABandwidthIsARoofline) {
-  Hardware machine = roofline_machine();
   for (const char* preset : {"mha", "mqa", "gqa", "mla", "mfa", "mfa-kr"}) {
     const ModelConfig config = model(preset);
-    const CapacityRow row = capacity_of(config, preset, {.context = 4096});
-    const DecodeRun work{.context = 4096};
-    machine.flops_bf16 = 1e30;
-    const double kv = static_cast<double>(row.kv_bytes_per_token) * 4096;
-    EXPECT_NEAR(decode_time(config, work, machine).attention, kv / 1e9, 1e-9 * kv / 1e9) << preset;
-    machine.bytes_per_s = 1e30;
-    machine.flops_bf16 = 1e9;
-    EXPECT_NEAR(decode_time(config, work, machine).seconds(), row.flops_per_token_decode / 1e9,
-                1e-9 * row.flops_per_token_decode / 1e9)
-        << preset;
-    machine = roofline_machine();
+    const DecodeRun run{.context = 4096};
+    Hardware slow_memory = roofline_machine(), slow_arithmetic = roofline_machine();
+    slow_memory.flops_bf16 = 1e30;
+    slow_arithmetic.bytes_per_s = 1e30;
+    slow_arithmetic.flops_bf16 = 1e9;
+    const double kv = static_cast<double>(capacity_of(config, preset).kv_bytes_per_token) * 4096;
+    EXPECT_NEAR(decode_time(config, run, slow_memory).attention, kv / 1e9, 1e-9 * kv / 1e9) << preset;
+    const double flops = product_flops(config, 4096);
+    EXPECT_NEAR(decode_time(config, run, slow_arithmetic).seconds(), flops / 1e9, 1e-9 * flops / 1e9) << preset;
   }
 }
 
