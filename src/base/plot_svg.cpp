@@ -285,7 +285,10 @@ std::string stacked_charts(const std::vector<std::string>& charts, const PlotSty
       "aria-label=\"{2}\" style=\"max-width:100%;height:auto\">\n",
       style.width, style.height * static_cast<int>(charts.size()), escape_markup(style.title));
   int y = 0;
-  for (const std::string& chart : charts) {
+  for (std::string chart : charts) {
+    // Inside a picture, a height of "auto" would be that of the whole picture.
+    constexpr std::string_view kFluid = " style=\"max-width:100%;height:auto\"";
+    if (const size_t at = chart.find(kFluid); at != std::string::npos) chart.erase(at, kFluid.size());
     svg += fmt::format("<g transform=\"translate(0 {})\">\n{}</g>\n", y, chart);
     y += style.height;
   }

@@ -7,8 +7,8 @@
 
 namespace mfa {
 
-// SVG: TER against KV bytes, against the cost of decoding and, where they are free, against parameters. A line for each
-// variant, through its best specs within the bounds; rings mark what was chosen.
+// SVG: TER and SLSD against KV bytes, TER against the cost of decoding and, where they are free, parameters. A line for
+// each variant, through its best specs within the bounds; rings mark what was chosen.
 std::string plan_plot(const Plan& plan, const PlanRequest& request);
 
 }  // namespace mfa
