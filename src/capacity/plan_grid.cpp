@@ -54,7 +54,8 @@ class Sizes {
   // Ascending. A given list is taken as it is, a default one ends where heads would exceed four widths.
   const Values& heads() const { return heads_; }
   int64_t most_heads(int64_t head_dim) const {
-    return grid_.heads.empty() ? std::max<int64_t>(1, kMostHeadWidths * width_ / head_dim) : INT32_MAX;
+    if (variant_ == Variant::fpba || !grid_.heads.empty()) return INT32_MAX;  // fpba: one for each dim of the width
+    return std::max<int64_t>(1, kMostHeadWidths * width_ / head_dim);
   }
 
   bool takes_kv_heads(int32_t kv_heads) const {

@@ -200,7 +200,11 @@ Hardware PlanFlags::hardware(DType weights) const {
 }
 
 void PlanFlags::set_parameters(PlanRequest& request) const {
-  if (parameters_.empty()) return;
+  request.gives_way = gives_way(hold_, !ffn_.empty(), !heads_.empty(), !width_.empty());
+  if (parameters_.empty()) {
+    if (!hold_.empty()) bad_input("[usage] --hold, got {} without --parameters, expected both", fmt::join(hold_, ","));
+    return;
+  }
   if (parameters_ == "mha") {
     if (request.widths.size() != 1)
       bad_input("[usage] --parameters mha takes one --width, got {}", request.widths.size());
@@ -211,7 +215,6 @@ void PlanFlags::set_parameters(PlanRequest& request) const {
     request.parameters = parse_count(parameters_, "--parameters");
     if (request.parameters == 0) bad_input("[usage] --parameters, got 0, expected a positive count");
   }
-  request.gives_way = gives_way(hold_, !ffn_.empty(), !heads_.empty(), !width_.empty());
 }
 
 PlanRequest PlanFlags::request() const {
