@@ -4,9 +4,10 @@
 usage: predicted_decode.py [MFA] [--size 100m] [--precision auto|bf16|f32] [--kv auto|f32|bf16|int8] [--rounds N]
                            [--contexts 512,16384] [--presets mha,mqa,…] [--json FILE]
 
-A round measures the machine's operations one by one (`mfa info --cpu --measure`, into a table of its own), then every
+A round measures the machine's operations one by one (`mfa info --cpu --measure`, into a table of its own) and at once a
 model (`mfa bench model`), whose prediction reads that table: nothing is fitted on models. A machine that others share
-drifts, so each model's ratio is the median over the rounds. Exit 0 when all ratios lie within 20 %, 1 otherwise."""
+is half as fast in one minute as in another, so it is measured anew for each preset, and each model's ratio is the
+median over the rounds. Exit 0 when all ratios lie within 20 %, 1 otherwise."""
 
 import argparse
 import json
@@ -43,9 +44,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "hardware.json"
         for _ in range(args.rounds):
-            row = run(args.mfa, "info", "--cpu", "--measure", "--out", table, "--json", "-", "--quiet")
-            machine = row["machine"]
             for preset in args.presets.split(","):
+                machine = run(args.mfa, "info", "--cpu", "--measure", "--out", table, "--json", "-", "--quiet")["machine"]
                 for measured in run(args.mfa, "bench", "model", "--attention", preset, "--size", args.size, "--context",
                                     args.contexts, "--batch", args.batch, "--precision", args.precision, "--kv", args.kv,
                                     "--seconds", args.seconds, "--hardware", "this-cpu", "--hardware-file", table,

@@ -22,11 +22,14 @@ std::string_view palette(int color) { return kPalette[static_cast<size_t>(std::m
 
 constexpr std::string_view kCss =
     "<style>"
-    ".mp-t,.mp-h{font-family:system-ui,sans-serif;font-size:12px;fill:#333}"
+    ".mp-t,.mp-h,.mp-l{font-family:system-ui,sans-serif;font-size:12px;fill:#333}"
+    ".mp-l{paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}"  // legible over lines
     ".mp-h{font-size:15px;font-weight:600;fill:#111}"
     ".mp-g{stroke:#ccc;stroke-opacity:.6;stroke-width:1}.mp-a{stroke:#777;stroke-width:1}"
     ".mp-r{fill:none;stroke:#333;stroke-width:1.6}"
-    "@media (prefers-color-scheme:dark){.mp-t{fill:#ccc}.mp-h{fill:#eee}.mp-g{stroke:#666}.mp-a{stroke:#aaa}"
+    "@media "
+    "(prefers-color-scheme:dark){.mp-t,.mp-l{fill:#ccc}.mp-l{stroke:#111}.mp-h{fill:#eee}.mp-g{stroke:#666}.mp-a{"
+    "stroke:#aaa}"
     ".mp-r{stroke:#ccc}}"
     "</style>\n";
 
@@ -205,9 +208,9 @@ Box place_label(const std::string& name, double x, double y, const Box& area, co
 // Anchored on the side of its mark, since the true width of the letters is only guessed.
 void draw_label(Canvas& canvas, const std::string& name, const Box& box, double mark_x) {
   const double baseline = box.y1 - 2.5;
-  if (box.x0 > mark_x) return canvas.text("mp-t", box.x0, baseline, "start", name);
-  if (box.x1 < mark_x) return canvas.text("mp-t", box.x1, baseline, "end", name);
-  canvas.text("mp-t", mark_x, baseline, "middle", name);
+  if (box.x0 > mark_x) return canvas.text("mp-l", box.x0, baseline, "start", name);
+  if (box.x1 < mark_x) return canvas.text("mp-l", box.x1, baseline, "end", name);
+  canvas.text("mp-l", mark_x, baseline, "middle", name);
 }
 
 void draw_mark(Canvas& canvas, const PlotMark& mark) {

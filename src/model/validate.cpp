@@ -58,6 +58,8 @@ void check_attention(std::string_view where, const AttentionSpec& spec, int64_t 
               spec.head_dim, spec.kv_heads);
   if (spec.key_source == KeySource::input && spec.value_source != ValueSource::key)
     bad_input("[config] {}FPBA's values are its keys", where);
+  if (spec.key_source == KeySource::input && spec.reuse_at == ReuseAt::after_rope)
+    bad_input("[config] {}FPBA's values are its inputs before RoPE, got values after RoPE", where);
   if (spec.value_source == ValueSource::key && spec.value_dim != spec.head_dim)
     bad_input("[config] {}a reused key has the value's size, got head_dim {} and value_dim {}", where, spec.head_dim,
               spec.value_dim);
