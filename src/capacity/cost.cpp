@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/paged_schedule.h"
+
 namespace mfa {
 namespace {
 
@@ -61,10 +63,10 @@ int64_t sequences_that_fit(const CapacityRow& row, DType weights, double memory_
   const double left = memory_bytes - weight_bytes(row, weights);
   if (left < 0) return 0;
   // What grows with T comes in whole pages.
-  const int64_t pages = (row.context + kPageTokens - 1) / kPageTokens;
+  const int64_t pages = (row.context + kCachePageTokens - 1) / kCachePageTokens;
   const auto grows = static_cast<double>(row.kv_bytes_context - row.state_bytes);
   const double sequence = static_cast<double>(row.state_bytes) +
-                          grows / static_cast<double>(row.context) * static_cast<double>(pages * kPageTokens);
+                          grows / static_cast<double>(row.context) * static_cast<double>(pages * kCachePageTokens);
   return sequence > 0 ? static_cast<int64_t>(std::floor(left / sequence)) : -1;
 }
 

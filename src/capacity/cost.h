@@ -37,8 +37,6 @@ DecodeStep decode_step(const CapacityRow& row, const Hardware& hardware, DType w
 DecodeStep decode_step(double weights_read, double kv_bytes, double flops, const Hardware& hardware, DType weights,
                        int64_t batch);
 
-inline constexpr int64_t kPageTokens = 64;  // caches come in pages of so many, as runtime/kv_cache.h cuts them
-
 // Bytes of all weights, in one type.
 double weight_bytes(const CapacityRow& row, DType weights);
 

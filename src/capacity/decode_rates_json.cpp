@@ -59,6 +59,20 @@ CacheKind kind_from_json(const Json& json, std::string_view where) {
   return static_cast<CacheKind>(found - kKinds.begin());
 }
 
+// A prediction looks all of these up; what is missing would count as nothing.
+void refuse_gaps(const DecodeRates& rates, std::string_view where) {
+  for (const DType weights : {DType::f32, DType::bf16})
+    if (std::none_of(rates.products.begin(), rates.products.end(),
+                     [&](const ProductRates& r) { return r.weights == weights; }))
+      bad_input("[{}] products, got none with {} weights, expected f32 and bf16", where, name_of(weights));
+  for (const DType kv : {DType::f32, DType::bf16, DType::i8})
+    for (const CacheKind kind : {CacheKind::apart, CacheKind::rotated, CacheKind::shared})
+      if (std::none_of(rates.attention.begin(), rates.attention.end(),
+                       [&](const AttentionRates& r) { return r.kv == kv && r.kind == kind; }))
+        bad_input("[{}] attention, got none over {} caches of kind {}, expected f32, bf16 and i8 of each kind", where,
+                  name_of(kv), kKinds[static_cast<size_t>(kind)]);
+}
+
 // Each curve of VectorRates with its key.
 template <class Rates, class Visit>
 void visit_vectors(Rates& rates, Visit visit) {
@@ -108,6 +122,7 @@ DecodeRates decode_rates_from_json(const Json& json, std::string_view where) {
   const std::string at = fmt::format("{}: vectors", where);
   refuse_others(vectors, {"norm", "add", "rope", "swiglu", "append"}, at);
   visit_vectors(rates.vectors, [&](const char* key, RateCurve& curve) { curve = curve_from_json(vectors, key, at); });
+  refuse_gaps(rates, where);
   return rates;
 }
 

@@ -9,8 +9,6 @@
 namespace mfa {
 namespace {
 
-constexpr int64_t kPageTokens = 64;  // of the engine's caches
-
 // --- from measured operations -------------------------------------------------------------------------------------
 
 double product_seconds(const ProductRates& rates, int64_t numbers, int64_t rows) {
@@ -65,7 +63,7 @@ double attention_seconds(const DecodeRates& rates, const CostAttention& a, int64
   const CacheShape shape = cache_shape(a);
   const int64_t group = a.n_heads / shape.kv_heads, per_head = (group + kMostPagedRows - 1) / kMostPagedRows;
   const int64_t blocks = work.batch * shape.kv_heads * per_head;
-  const int64_t busiest = busiest_thread_tokens(blocks, seen, paged_split_tokens(kPageTokens), rates.threads);
+  const int64_t busiest = busiest_thread_tokens(blocks, seen, paged_split_tokens(kCachePageTokens), rates.threads);
   const double busy = static_cast<double>(blocks * seen) / static_cast<double>(busiest);  // threads, on average
   const double share = rates.threads > 1 ? (busy - 1) / static_cast<double>(rates.threads - 1) : 1;
   return static_cast<double>(busiest) * token_seconds(rates, work.kv, shape, (group + per_head - 1) / per_head, share);

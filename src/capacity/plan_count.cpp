@@ -1,6 +1,7 @@
 #include "capacity/plan_count.h"
 
 #include "capacity/layer_flops.h"
+#include "kernels/paged_schedule.h"
 
 namespace mfa {
 namespace {
@@ -35,13 +36,7 @@ void SpecCounter::set(const PlanSpec& spec) {
   const bool rotated = request_.shape.position == PositionKind::rope, mla = spec.variant == Variant::mla;
   for (CostLayer& layer : layers_[static_cast<size_t>(spec.variant)]) {
     CostAttention& a = layer.attention;
-    a.n_heads = spec.heads;
-    a.kv_heads = spec.kv_heads;
-    a.head_dim = a.value_dim = spec.head_dim;
-    a.q_rank = spec.q_rank;
-    if (mla) a.q_norm = spec.q_rank > 0;
-    a.kv_rank = spec.kv_rank;
-    a.rope_dim = spec.rope_dim;
+    set_sizes(spec, a);
     a.rotary_dim = !rotated ? 0 : mla ? spec.rope_dim : spec.head_dim;
     layer.ffn.width = spec.ffn;
   }
@@ -92,8 +87,9 @@ PlanFigures SpecCounter::figures(const PlanSpec& spec) {
   for (const int64_t context : request_.contexts)
     f.seconds += seconds_at(spec, context, weight * matrices + 4 * vectors);  // vectors are f32
   f.seconds /= real(static_cast<int64_t>(request_.contexts.size()));
-  const int64_t pages = (longest_context(request_) + kPageTokens - 1) / kPageTokens;
-  f.memory_bytes = weight * real(f.parameters) + real(request_.batch) * real(pages * kPageTokens) * real(f.kv_bytes);
+  const int64_t pages = (longest_context(request_) + kCachePageTokens - 1) / kCachePageTokens;
+  f.memory_bytes =
+      weight * real(f.parameters) + real(request_.batch) * real(pages * kCachePageTokens) * real(f.kv_bytes);
   return f;
 }
 

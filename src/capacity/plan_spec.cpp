@@ -16,32 +16,29 @@ Variant parse_variant(std::string_view name) {
   return static_cast<Variant>(found - names.begin());
 }
 
-AttentionSpec plan_attention(Variant variant, const PresetOptions& shape) {
+namespace {
+
+// The preset's own sizes, and of what all specs share only what the variant can have.
+PresetOptions options_of(Variant variant, const PresetOptions& shape) {
   PresetOptions options = shape;
-  options.layers = 1;
   options.heads = options.kv_heads = options.head_dim = options.q_rank = options.kv_rank = options.rope_dim = 0;
   options.qk_norm &= variant != Variant::mla && variant != Variant::fpba;
   options.qkv_bias &= variant <= Variant::gqa;
+  return options;
+}
+
+}  // namespace
+
+AttentionSpec plan_attention(Variant variant, const PresetOptions& shape) {
+  PresetOptions options = options_of(variant, shape);
+  options.layers = 1;
   return make_preset(name_of(variant), options).layers[0].attention;
 }
 
-void set_sizes(const PlanSpec& spec, AttentionSpec& attention) {
-  attention.n_heads = spec.heads;
-  attention.kv_heads = spec.kv_heads;
-  attention.head_dim = attention.value_dim = spec.head_dim;
-  attention.q_rank = spec.q_rank;
-  if (spec.variant == Variant::mla) attention.q_norm = spec.q_rank > 0;  // DeepSeek: the norm of the query's latent
-  attention.kv_rank = spec.kv_rank;
-  attention.rope_dim = spec.rope_dim;
-}
-
 ModelConfig plan_config(const PlanSpec& spec, const PresetOptions& shape) {
-  PresetOptions options = shape;
+  PresetOptions options = options_of(spec.variant, shape);
   options.width = spec.width;
   options.ffn = spec.ffn;
-  options.heads = options.kv_heads = options.head_dim = options.q_rank = options.kv_rank = options.rope_dim = 0;
-  options.qk_norm &= spec.variant != Variant::mla && spec.variant != Variant::fpba;
-  options.qkv_bias &= spec.variant <= Variant::gqa;
   ModelConfig config = make_preset(name_of(spec.variant), options);
   for (LayerSpec& layer : config.layers) set_sizes(spec, layer.attention);
   validate(config);

@@ -30,7 +30,18 @@ struct PlanSpec {
 
 // The attention of `variant` in a model like `shape`, whose sizes are then set spec by spec.
 AttentionSpec plan_attention(Variant variant, const PresetOptions& shape);
-void set_sizes(const PlanSpec& spec, AttentionSpec& attention);
+
+// The sizes of a spec into an AttentionSpec, or into the CostAttention that is counted.
+template <class Attention>
+void set_sizes(const PlanSpec& spec, Attention& attention) {
+  attention.n_heads = spec.heads;
+  attention.kv_heads = spec.kv_heads;
+  attention.head_dim = attention.value_dim = spec.head_dim;
+  attention.q_rank = spec.q_rank;
+  if (spec.variant == Variant::mla) attention.q_norm = spec.q_rank > 0;  // DeepSeek: the norm of the query's latent
+  attention.kv_rank = spec.kv_rank;
+  attention.rope_dim = spec.rope_dim;
+}
 
 // The whole model: what `mfa train --config` takes. Everything that a PlanSpec does not say (layers, vocabulary, norms,
 // position, sharing of caches) is the shape's.

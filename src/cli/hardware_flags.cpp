@@ -4,6 +4,13 @@
 
 namespace mfa {
 
+DType parse_weights(const std::string& text) {
+  if (text == "f32") return DType::f32;
+  if (text == "bf16") return DType::bf16;
+  if (text == "int8") return DType::i8;
+  bad_input("[usage] --weights, got {}, expected f32, bf16 or int8", text);
+}
+
 void HardwareFlags::add_to(CLI::App& app) {
   const char* group = "Hardware";
   app.add_option("--hardware", names, "Rows of the hardware table, such as H800,H20; all: every one")
@@ -46,9 +53,7 @@ std::vector<Hardware> HardwareFlags::rows() const {
 HardwareQuestion HardwareFlags::question() const {
   HardwareQuestion question;
   question.hardware = rows();
-  if (weights != "f32" && weights != "bf16" && weights != "int8")
-    bad_input("[capacity] --weights, got {}, expected f32, bf16 or int8", weights);
-  question.weights = weights == "f32" ? DType::f32 : weights == "bf16" ? DType::bf16 : DType::i8;
+  question.weights = parse_weights(weights);
   if (memory > 0) question.memory = static_cast<double>(memory);
   if (batch > 0) question.batch = batch;
   return question;

@@ -5,9 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "base/dtype.h"
 #include "capacity/capacity_table.h"
 
 namespace mfa {
+
+DType parse_weights(const std::string& text);  // f32, bf16 or int8; BadInput for others
 
 struct HardwareFlags {
   std::vector<std::string> names;

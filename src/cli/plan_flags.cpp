@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/number_list.h"
+#include "hardware_flags.h"
 #include "model/enum_names.h"
 #include "runtime/model_session.h"
 
@@ -232,9 +233,7 @@ PlanRequest PlanFlags::request() const {
   r.grid.full = index_of(kGrids, grid_, "--grid") == 1;
   r.contexts = list_of(context_, "--context");
   r.kv_type = parse_kv(kv_, DType::bf16);
-  constexpr std::array<std::string_view, 3> kWeights = {"f32", "bf16", "int8"};
-  constexpr std::array<DType, 3> kTypes = {DType::f32, DType::bf16, DType::i8};
-  r.weights = kTypes[index_of(kWeights, weights_, "--weights")];
+  r.weights = parse_weights(weights_);
   r.hardware = hardware(r.weights);
   parse_ratio(ffn_ratio_, r.least_ffn, r.most_ffn);
   parse_pick(pick_, r);

@@ -15,8 +15,6 @@
 namespace mfa {
 namespace {
 
-constexpr int64_t kPageTokens = 64;
-
 // Mean seconds of call(0), call(1), …. The mean, since a step of decoding is the sum of hundreds of such calls, with
 // whatever interrupts them on average. Calls of more than ten medians are left out: there the machine did something
 // else.
@@ -116,16 +114,17 @@ class ColdCache {
                     .key_dim = dim,
                     .value_dim = dim,
                     .value_in_key = kind != CacheKind::apart,
-                    .page_tokens = kPageTokens,
+                    .page_tokens = kCachePageTokens,
                     .type = kv};
-    spec.pages = std::max(cold_bytes() / (spec.bytes_per_token() * kPageTokens), 2 * tokens_together() / kPageTokens);
+    spec.pages =
+        std::max(cold_bytes() / (spec.bytes_per_token() * kCachePageTokens), 2 * tokens_together() / kCachePageTokens);
     pool_ = device.make_kv_pool(spec);
     pages_.resize(static_cast<size_t>(spec.pages));
     std::iota(pages_.begin(), pages_.end(), 0);
     const Numbers k(device, kFill, dim), v(device, kFill, dim);
     std::vector<int64_t> slots(kFill);
-    for (int64_t begin = 0; begin < spec.pages * kPageTokens; begin += kFill) {
-      const int64_t n = std::min(kFill, spec.pages * kPageTokens - begin);
+    for (int64_t begin = 0; begin < spec.pages * kCachePageTokens; begin += kFill) {
+      const int64_t n = std::min(kFill, spec.pages * kCachePageTokens - begin);
       std::iota(slots.begin(), slots.end(), begin);
       device.kv_append(*pool_, Tensor(k).slice_rows(0, n), spec.value_in_key ? Tensor{} : Tensor(v).slice_rows(0, n),
                        std::span(slots).first(static_cast<size_t>(n)));
@@ -136,7 +135,7 @@ class ColdCache {
   // Seconds of a call in which each row meets `tokens` tokens.
   double seconds(int64_t rows, int64_t tokens, double budget) {
     const Numbers q(device_, 1, rows * dim_), out(device_, 1, rows * dim_);
-    const int64_t pages = tokens / kPageTokens, parts = static_cast<int64_t>(pages_.size()) / pages;
+    const int64_t pages = tokens / kCachePageTokens, parts = static_cast<int64_t>(pages_.size()) / pages;
     return mean_seconds(budget, [&](int64_t i) {
       const PagedSequence sequence{std::span(pages_).subspan(static_cast<size_t>(i % parts * pages)), 0, 1, tokens - 1};
       PagedAttentionArgs args;
@@ -154,9 +153,9 @@ class ColdCache {
     });
   }
 
-  static int64_t tokens_alone() { return paged_split_tokens(kPageTokens); }
+  static int64_t tokens_alone() { return paged_split_tokens(kCachePageTokens); }
   // Four tasks a thread: no thread waits for long.
-  static int64_t tokens_together() { return 4 * num_threads() * paged_split_tokens(kPageTokens); }
+  static int64_t tokens_together() { return 4 * num_threads() * paged_split_tokens(kCachePageTokens); }
 
  private:
   static constexpr int64_t kFill = 1024;
@@ -214,8 +213,12 @@ VectorRates measure_vectors(Device& device, double seconds) {
   const DeviceMemory position(device, sizeof(int32_t));
   for (const int64_t n : kSizes) {
     const Numbers x(device, 1, n), y(device, 1, n), z(device, 1, n), statistics(device, 1, 2);
-    const auto pool = device.make_kv_pool(
-        {.kv_heads = 1, .key_dim = n, .value_dim = n, .page_tokens = kPageTokens, .pages = 1, .type = DType::bf16});
+    const auto pool = device.make_kv_pool({.kv_heads = 1,
+                                           .key_dim = n,
+                                           .value_dim = n,
+                                           .page_tokens = kCachePageTokens,
+                                           .pages = 1,
+                                           .type = DType::bf16});
     const auto add = [&](RateCurve& curve, const std::function<void(int64_t)>& call) {
       curve.sizes.push_back(static_cast<double>(n));
       curve.seconds.push_back(mean_seconds(each, call));
@@ -237,7 +240,7 @@ VectorRates measure_vectors(Device& device, double seconds) {
     });
     add(rates.swiglu, [&](int64_t) { device.swiglu_forward(x, z, y); });
     add(rates.append, [&](int64_t i) {
-      const int64_t slot = i % kPageTokens;
+      const int64_t slot = i % kCachePageTokens;
       device.kv_append(*pool, x, z, {&slot, 1});
     });
   }

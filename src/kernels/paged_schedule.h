@@ -6,6 +6,9 @@
 
 namespace mfa {
 
+// Tokens of a page of the engine's caches.
+constexpr int64_t kCachePageTokens = 64;
+
 // Rows of a block: (token, query head) pairs of one KV head that meet its keys together.
 constexpr int64_t kMostPagedRows = 96;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/device.h"
+#include "kernels/paged_schedule.h"
 #include "model/model_config.h"
 
 namespace mfa {
@@ -29,7 +30,7 @@ class KvCache {
 
  private:
   friend class Sequence;
-  static constexpr int64_t kPageTokens = 64;
+  static constexpr int64_t kPageTokens = kCachePageTokens;
   std::vector<std::unique_ptr<KvPool>> pools_;  // by layer; null where the layer reads another's
   std::vector<int64_t> owners_;
   std::vector<int32_t> free_;

@@ -11,8 +11,9 @@
 #include "kernels/precision.h"
 #include "model/config_json.h"
 #include "model/model_folder.h"
+#include "runtime/decode_bench.h"
+#include "runtime/engine.h"
 #include "runtime/kv_cache.h"
-#include "train/decode_speed.h"
 #include "train/recipe.h"
 
 namespace mfa {
@@ -164,12 +165,13 @@ void Comparer::measure(const std::string& variant, const ModelConfig& config, Co
   ParameterStore weights(device_, config);
   load_parameters(SafetensorsReader(folder), config, weights);
   const DType weight_type = device_.precision() == Precision::bf16 ? DType::bf16 : DType::f32;
-  const DecodeSpeed speed =
-      measure_decode(device_, config, weights, weight_type, options_.kv_type, options_.decode_context);
-  row.decode_tokens_per_s = speed.tokens_per_s;
-  row.kv_bytes_per_token_allocated = speed.kv_bytes_per_token;
-  const Json json = {{"decode_tokens_per_s", speed.tokens_per_s},
-                     {"kv_bytes_per_token_allocated", speed.kv_bytes_per_token},
+  Engine engine(device_, config, weights, {.weights = weight_type, .positions = options_.decode_context});
+  constexpr double kSeconds = 0.5;
+  const DecodeBenchShape shape{.context = options_.decode_context, .kv_type = options_.kv_type};
+  row.decode_tokens_per_s = 1 / bench_decode(device_, engine, shape, kSeconds).seconds;
+  row.kv_bytes_per_token_allocated = KvCache(device_, config, options_.kv_type, 1).bytes_per_token();
+  const Json json = {{"decode_tokens_per_s", row.decode_tokens_per_s},
+                     {"kv_bytes_per_token_allocated", row.kv_bytes_per_token_allocated},
                      {"conditions", conditions}};
   write_file(file, json.dump(1) + "\n");
 }

@@ -176,6 +176,9 @@ TEST(DecodeRates, RefusesWhatIsNoRateByName) {
   EXPECT_NE(error_of("/attention/0/alone/sizes", Json::array({2, 1})).find("growing"), std::string::npos);
   EXPECT_NE(error_of("/attention/0/alone/sizes", Json::array({1})).find("as many"), std::string::npos);
   EXPECT_NE(error_of("/vectors/norm", 3).find("norm"), std::string::npos);
+  // What a prediction would look up and not find.
+  EXPECT_NE(error_of("/products", Json::array()).find("none with f32 weights"), std::string::npos);
+  EXPECT_NE(error_of("/attention", Json::array()).find("none over f32 caches"), std::string::npos);
 }
 
 }  // namespace

@@ -100,7 +100,11 @@ TEST_F(HardwareFiles, ASavedRowTakesThePlaceOfItsNameAndLeavesTheOthers) {
   row.name = "Mine";
   row.bytes_per_s = 3;
   row.decode.threads = 2;
-  row.decode.products = {{DType::bf16, {{1, 2}, {3, 4}}, {{1}, {5}}}};
+  for (const DType type : {DType::f32, DType::bf16})
+    row.decode.products.push_back({type, {{1, 2}, {3, 4}}, {{1}, {5}}});
+  for (const DType kv : {DType::f32, DType::bf16, DType::i8})
+    for (const CacheKind kind : {CacheKind::apart, CacheKind::rotated, CacheKind::shared})
+      row.decode.attention.push_back({kv, kind, 64, {{1}, {6}}, {{1}, {7}}});
   row.decode.vectors = {{{1}, {1}}, {{1}, {2}}, {{1}, {3}}, {{1}, {4}}, {{1}, {5}}};
   save_hardware(path, row);
   const std::vector<Hardware> rows = hardware_from_json(parse_json(read_file(path), "table"), "table");

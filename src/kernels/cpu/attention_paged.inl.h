@@ -16,7 +16,7 @@
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
 //
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
-// over f32, which the bandwidth bounds; int8 takes 0.8 × the bf16 time. Values in keys take 1.21 × the time of separate
+// over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of separate
 // K and V at 16 heads, 1.08 × at 64 (bf16, 32k), 0.74 × at 4 (f32): unpacking and turning a key is a sixth of the work
 // of 16 rows on it, half of its time a wait for the first touch of the key. Tried there, without gain: keys fetched
 // into L1 a block ahead, longer rows against conflicts in L1, Chebyshev's recurrence, 4, 8 or 16 keys at a time, angles

@@ -1,6 +1,7 @@
 // What every algorithm needs on top of the primitives: exp, loops with a tail, row pointers.
 //
-// Rule of all *.inl.h: they call nothing inline or templated from outside this folder (no std::min, no Tensor::row).
+// Rule of all *.inl.h: they call nothing inline or templated from outside this folder (no std::min, no Tensor::row),
+// but what has internal linkage (kernels/hadamard.h).
 // Such a function would be compiled for this path's instruction set and might then be the one copy that the linker
 // keeps for the whole program.
 #pragma once
