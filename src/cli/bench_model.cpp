@@ -86,12 +86,12 @@ BenchModel::Subject BenchModel::open(Device& device) const {
   return subject;
 }
 
-BenchModel::Row BenchModel::measure(Device& device, const MachineLimits& machine, const Subject& subject,
+BenchModel::Row BenchModel::measure(TimedDevice& device, const MachineLimits& machine, const Subject& subject,
                                     int64_t context, int64_t batch) const {
   const ModelConfig& config = subject.engine->config();
   const AttentionSpec& a = config.layers[0].attention;
-  const DecodeBenchRow row =
-      bench_decode(device, *subject.engine, {.context = context, .batch = batch, .kv_type = subject.kv_type}, seconds_);
+  const DecodeBenchRow row = bench_decode(
+      device, *subject.engine, {.context = context, .batch = batch, .kv_type = subject.kv_type}, seconds_, &device);
   const CapacityRow counted = capacity_of(config, subject.name, {.context = context});
   const double peak =
       device.precision() == Precision::bf16 ? machine.native_gflop_per_s() : machine.gemm_f32_gflop_per_s;
@@ -107,11 +107,13 @@ BenchModel::Row BenchModel::measure(Device& device, const MachineLimits& machine
       row.tokens,
       peak,
       machine.read_gb_per_s};
-  Row result{measured.json(),
-             {grouped(context), grouped(batch), fmt::format("{:.2f}", row.seconds * 1e3),
-              fmt::format("{:.1f}", row.tokens / row.seconds), fmt::format("{:.1f}", row.bytes() / row.seconds * 1e-9),
-              fmt::format("{:.1f}", measured.gflops()), fmt::format("{:.2f}", measured.intensity()),
-              fmt::format("{:.0f} %", 100 * measured.gflops() / measured.roof())}};
+  Row result{
+      measured.json(),
+      {grouped(context), grouped(batch), fmt::format("{:.2f}", row.seconds * 1e3),
+       fmt::format("{:.1f}", row.tokens / row.seconds), fmt::format("{:.1f}", row.bytes() / row.seconds * 1e-9),
+       fmt::format("{:.1f}", measured.gflops()), fmt::format("{:.2f}", measured.intensity()),
+       fmt::format("{:.0f} %", 100 * measured.gflops() / measured.roof()), fmt::format("{:.2f}", row.products * 1e3),
+       fmt::format("{:.2f}", row.attention * 1e3), fmt::format("{:.2f}", row.vectors * 1e3)}};
   result.json.update({{"attention", counted.attention},
                       {"context", context},
                       {"batch", batch},
@@ -120,7 +122,10 @@ BenchModel::Row BenchModel::measure(Device& device, const MachineLimits& machine
                       {"parameters", counted.parameters},
                       {"weight_bytes", row.weight_bytes},
                       {"kv_bytes", row.kv_bytes},
-                      {"steps", row.steps}});
+                      {"steps", row.steps},
+                      {"products_seconds", row.products},
+                      {"attention_seconds", row.attention},
+                      {"vectors_seconds", row.vectors}});
   if (subject.hardware) {
     const DecodeTime time =
         decode_time(config, {.context = context, .batch = batch, .weights = subject.weight_type, .kv = subject.kv_type},
@@ -134,10 +139,12 @@ BenchModel::Row BenchModel::measure(Device& device, const MachineLimits& machine
   return result;
 }
 
-BenchModel::Result BenchModel::run(Device& device, const MachineLimits& machine) {
+BenchModel::Result BenchModel::run(Device& inner, const MachineLimits& machine) {
+  TimedDevice device(inner);
   const Subject subject = open(device);
   TextTable table;
-  for (const char* title : {"context", "batch", "ms", "tokens/s", "GB/s", "GFLOP/s", "FLOP/B", "roofline"})
+  for (const char* title : {"context", "batch", "ms", "tokens/s", "GB/s", "GFLOP/s", "FLOP/B", "roofline",
+                            "products ms", "attention ms", "vectors ms"})
     table.add_column(title);
   if (subject.hardware) table.add_column("predicted ms");
   Result result;

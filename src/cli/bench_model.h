@@ -39,7 +39,7 @@ class BenchModel {
     std::vector<std::string> cells;
   };
   Subject open(Device& device) const;
-  Row measure(Device& device, const MachineLimits& machine, const Subject& subject, int64_t context,
+  Row measure(TimedDevice& device, const MachineLimits& machine, const Subject& subject, int64_t context,
               int64_t batch) const;
   ModelConfig random_config() const;
   int64_t longest() const;

@@ -61,13 +61,32 @@ double visible_kv_bytes(const ModelConfig& config, const KvCache& cache, int64_t
   return bytes;
 }
 
+struct StepTimes {
+  std::vector<double> whole, products, attention, vectors;
+  void add(double seconds, const TimedDevice* clock) {
+    whole.push_back(seconds);
+    if (clock == nullptr) return;
+    products.push_back(clock->seconds(OperationKind::product));
+    attention.push_back(clock->seconds(OperationKind::attention));
+    vectors.push_back(clock->seconds(OperationKind::vector));
+  }
+};
+
+double median(std::vector<double>& seconds) {
+  if (seconds.empty()) return 0;
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle;
+}
+
 }  // namespace
 
 int64_t bench_cache_tokens(const DecodeBenchShape& shape) {
   return shape.batch * ((shape.context + kPageRound - 1) / kPageRound * kPageRound);
 }
 
-DecodeBenchRow bench_decode(Device& device, Engine& engine, const DecodeBenchShape& shape, double budget) {
+DecodeBenchRow bench_decode(Device& device, Engine& engine, const DecodeBenchShape& shape, double budget,
+                            TimedDevice* clock) {
   if (shape.context < 1 || shape.batch < 1 || shape.context > engine.positions())
     bad_input("[bench model] {} sequences of {} tokens, expected at least one of 1 to {}", shape.batch, shape.context,
               engine.positions());
@@ -85,22 +104,24 @@ DecodeBenchRow bench_decode(Device& device, Engine& engine, const DecodeBenchSha
     items.push_back({sequences[i].get(), std::span(ids).subspan(i, 1), Wanted::last_logits, {}, {}});
   Random random(2);
   constexpr int kWarm = 2, kLeast = 11;
-  std::vector<double> seconds;
+  StepTimes times;
   double until = 0;
   for (int step = 0; step < kWarm + kLeast || now_seconds() < until; ++step) {
     for (int32_t& id : ids) id = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocab)));
+    if (clock != nullptr) clock->reset();
     const double began = now_seconds();
     engine.step(cache, items);
     const double ended = now_seconds();
     for (const auto& sequence : sequences) sequence->truncate(shape.context - 1);
     if (step == kWarm - 1) until = ended + budget;
-    if (step >= kWarm) seconds.push_back(ended - began);
+    if (step >= kWarm) times.add(ended - began, clock);
   }
-  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
-  return {.seconds = *middle,
-          .steps = static_cast<int64_t>(seconds.size()),
+  return {.seconds = median(times.whole),
+          .steps = static_cast<int64_t>(times.whole.size()),
           .tokens = static_cast<double>(shape.batch),
+          .products = median(times.products),
+          .attention = median(times.attention),
+          .vectors = median(times.vectors),
           .weight_bytes = static_cast<double>(engine.weight_bytes()),
           .kv_bytes = static_cast<double>(shape.batch) * visible_kv_bytes(config, cache, shape.context)};
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/timed_device.h"
 #include "runtime/engine.h"
 
 namespace mfa {
@@ -17,6 +18,8 @@ struct DecodeBenchRow {
   double seconds = 0;  // median of single steps, all of the same depth
   int64_t steps = 0;   // that were timed
   double tokens = 0;   // of one step: the batch
+  // Where the seconds go, each a median; zero unless measured on a TimedDevice. What is left is the engine's own.
+  double products = 0, attention = 0, vectors = 0;
   // What one step reads at least: packed weights once, and the keys and values that its rows see, windows cut.
   double weight_bytes = 0, kv_bytes = 0;
   double bytes() const { return weight_bytes + kv_bytes; }
@@ -25,7 +28,9 @@ struct DecodeBenchRow {
 // The cache is filled with random keys and values through the device, as fast as it can be written: no prompt is
 // computed. After every step the sequences forget their new token, so that all steps see the same depth. About
 // `seconds` of measuring, at least eleven steps after two to warm up. engine.positions() must be at least the context.
-DecodeBenchRow bench_decode(Device& device, Engine& engine, const DecodeBenchShape& shape, double seconds = 2);
+// `clock` is the device itself, when it is one that measures.
+DecodeBenchRow bench_decode(Device& device, Engine& engine, const DecodeBenchShape& shape, double seconds = 2,
+                            TimedDevice* clock = nullptr);
 
 // Room that bench_decode's cache takes, in tokens (for plan_memory).
 int64_t bench_cache_tokens(const DecodeBenchShape& shape);

@@ -28,71 +28,71 @@ double norm_back(NormKind kind, double d) { return kind == NormKind::rms ? 9 * d
 void CountingDevice::matmul(const MatmulArgs& args) {
   const int64_t depth = args.transpose_a ? args.a.rows : args.a.cols;
   counts_.products += 2 * numbers(args.c) * static_cast<double>(depth);
-  inner_->matmul(args);
+  ForwardingDevice::matmul(args);
 }
 void CountingDevice::linear(Tensor x, const PackedWeight& w, Tensor y) {
   counts_.products += 2 * static_cast<double>(x.rows) * static_cast<double>(w.in) * static_cast<double>(w.out);
-  inner_->linear(x, w, y);
+  ForwardingDevice::linear(x, w, y);
 }
 void CountingDevice::add(Tensor dst, Tensor src) {
   counts_.additions += numbers(src);
-  inner_->add(dst, src);
+  ForwardingDevice::add(dst, src);
 }
 void CountingDevice::scale(Tensor x, double factor) {
   counts_.additions += numbers(x);
-  inner_->scale(x, factor);
+  ForwardingDevice::scale(x, factor);
 }
 void CountingDevice::add_bias(Tensor x, Tensor bias) {
   counts_.biases += numbers(x);
-  inner_->add_bias(x, bias);
+  ForwardingDevice::add_bias(x, bias);
 }
 void CountingDevice::bias_gradient(Tensor dy, Tensor dbias) {
   counts_.biases += numbers(dy);
-  inner_->bias_gradient(dy, dbias);
+  ForwardingDevice::bias_gradient(dy, dbias);
 }
 void CountingDevice::copy_heads(const CopyHeadsArgs& args) {
   if (args.reduce) counts_.additions += static_cast<double>(args.src.rows * args.n_heads * args.dim);
-  inner_->copy_heads(args);
+  ForwardingDevice::copy_heads(args);
 }
 void CountingDevice::gate_forward(const GateArgs& args) {
   counts_.additions += numbers(args.out) * (args.alpha ? 2 : 1);
-  inner_->gate_forward(args);
+  ForwardingDevice::gate_forward(args);
 }
 void CountingDevice::gate_backward(const GateGradArgs& args) {
   counts_.additions += 3 * numbers(args.dout);
-  inner_->gate_backward(args);
+  ForwardingDevice::gate_backward(args);
 }
 void CountingDevice::norm_forward(const NormArgs& args) {
   const auto d = static_cast<double>(args.weight.cols);
   counts_.norms += numbers(args.x) / d * norm_of(args.kind, d);
-  inner_->norm_forward(args);
+  ForwardingDevice::norm_forward(args);
 }
 void CountingDevice::norm_backward(const NormGradArgs& args) {
   const auto d = static_cast<double>(args.forward.weight.cols);
   counts_.norms += numbers(args.dy) / d * (norm_back(args.forward.kind, d) + (args.accumulate_dx ? d : 0));
-  inner_->norm_backward(args);
+  ForwardingDevice::norm_backward(args);
 }
 void CountingDevice::rope(const RopeArgs& args) {
   counts_.rotation += 6 * static_cast<double>(args.x.rows * args.n_heads * args.cos.cols);
-  inner_->rope(args);
+  ForwardingDevice::rope(args);
 }
 void CountingDevice::swiglu_forward(Tensor gate, Tensor up, Tensor out) {
   counts_.activations += 4 * numbers(out);
-  inner_->swiglu_forward(gate, up, out);
+  ForwardingDevice::swiglu_forward(gate, up, out);
 }
 void CountingDevice::swiglu_backward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup) {
   counts_.activations += 11 * numbers(dout);
-  inner_->swiglu_backward(gate, up, dout, dgate, dup);
+  ForwardingDevice::swiglu_backward(gate, up, dout, dgate, dup);
 }
 void CountingDevice::embedding_backward(Tensor ids, Tensor dout, Tensor dtable) {
   counts_.additions += numbers(dout);
-  inner_->embedding_backward(ids, dout, dtable);
+  ForwardingDevice::embedding_backward(ids, dout, dtable);
 }
 void CountingDevice::cross_entropy(const CrossEntropyArgs& args) {
   const auto rows = static_cast<double>(args.logits.rows), vocab = static_cast<double>(args.logits.cols);
   counts_.loss += rows * (3 * vocab + 2);
   if (args.gradient) counts_.loss += rows * (2 * vocab + 1);
-  inner_->cross_entropy(args);
+  ForwardingDevice::cross_entropy(args);
 }
 
 void CountingDevice::attention_forward(const AttentionArgs& args) {
@@ -102,7 +102,7 @@ void CountingDevice::attention_forward(const AttentionArgs& args) {
   counts_.core += 2 * heads * pairs * static_cast<double>(s.key_dim + s.value_dim);
   // Scale, less the largest, exp, sum; slope times distance, added. Then the head's output over the sum.
   counts_.softmax += heads * (pairs * (args.alibi_slopes ? 6 : 4) + rows * static_cast<double>(s.value_dim));
-  inner_->attention_forward(args);
+  ForwardingDevice::attention_forward(args);
 }
 void CountingDevice::attention_backward(const AttentionGradArgs& args) {
   const AttentionShape& s = args.forward.shape;
@@ -112,7 +112,7 @@ void CountingDevice::attention_backward(const AttentionGradArgs& args) {
   // Q Kᵀ again, dO Vᵀ, dS K, dSᵀ Q; Pᵀ dO.
   counts_.core += 2 * heads * pairs * (key + value + key + key + value);
   counts_.softmax += heads * (pairs * (args.forward.alibi_slopes ? 8 : 6) + rows * 2 * value);
-  inner_->attention_backward(args);
+  ForwardingDevice::attention_backward(args);
 }
 void CountingDevice::attention_paged(const PagedAttentionArgs& args) {
   const KvPoolSpec& pool = args.pool->spec();
@@ -127,7 +127,7 @@ void CountingDevice::attention_paged(const PagedAttentionArgs& args) {
     const int64_t begin = args.window > 0 ? std::max<int64_t>(0, sequence.first_position - args.window + 1) : 0;
     counts_.rotation += 6 * static_cast<double>((end - begin) * pool.kv_heads * args.key_cos.cols);
   }
-  inner_->attention_paged(args);
+  ForwardingDevice::attention_paged(args);
 }
 
 }  // namespace mfa

@@ -2,11 +2,7 @@
 // the arguments of each operation and loops over its tokens, not from the formulas that capacity uses. For tests.
 #pragma once
 
-#include <array>
-#include <memory>
-#include <string_view>
-
-#include "kernels/device.h"
+#include "kernels/forwarding_device.h"
 
 namespace mfa {
 
@@ -20,24 +16,13 @@ struct OperationCounts {
   }
 };
 
-class CountingDevice : public Device {
+// What is not listed here is not counted: memory, copies and changes of type are no arithmetic; the optimizer's work
+// and the sum of losses for the log are a step's, not a token's.
+class CountingDevice : public ForwardingDevice {
  public:
-  explicit CountingDevice(std::unique_ptr<Device> inner) : inner_(std::move(inner)) {}
+  using ForwardingDevice::ForwardingDevice;
   const OperationCounts& counts() const { return counts_; }
   void reset() { counts_ = {}; }
-
-  DeviceInfo info() const override { return inner_->info(); }
-  DType real() const override { return inner_->real(); }
-  Precision precision() const override { return inner_->precision(); }
-  void set_precision(Precision precision) override { inner_->set_precision(precision); }
-
-  // Memory, copies and changes of type are no arithmetic.
-  std::byte* allocate(size_t bytes) override { return inner_->allocate(bytes); }
-  void release(std::byte* memory) override { inner_->release(memory); }
-  void upload(Tensor dst, const void* src) override { inner_->upload(dst, src); }
-  void download(void* dst, Tensor src) override { inner_->download(dst, src); }
-  void convert(Tensor dst, Tensor src) override { inner_->convert(dst, src); }
-  void fill(Tensor x, double value) override { inner_->fill(x, value); }
 
   void matmul(const MatmulArgs& args) override;
   void add(Tensor dst, Tensor src) override;
@@ -52,32 +37,14 @@ class CountingDevice : public Device {
   void rope(const RopeArgs& args) override;
   void swiglu_forward(Tensor gate, Tensor up, Tensor out) override;
   void swiglu_backward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup) override;
-  void embedding_forward(Tensor ids, Tensor table, Tensor out) override { inner_->embedding_forward(ids, table, out); }
   void embedding_backward(Tensor ids, Tensor dout, Tensor dtable) override;
   void cross_entropy(const CrossEntropyArgs& args) override;
-
   void attention_forward(const AttentionArgs& args) override;
   void attention_backward(const AttentionGradArgs& args) override;
-  size_t attention_scratch(const AttentionShape& shape) const override { return inner_->attention_scratch(shape); }
-
-  // Work of a step, not of a token: the optimizer's, and the sum of losses for the log.
-  double sum_of_squares(Tensor x) override { return inner_->sum_of_squares(x); }
-  double sum(Tensor x) override { return inner_->sum(x); }
-  double max_value(Tensor x) override { return inner_->max_value(x); }
-  void adamw(const AdamWArgs& args) override { inner_->adamw(args); }
-
-  std::unique_ptr<PackedWeight> pack_weight(Tensor w, DType storage) override {
-    return inner_->pack_weight(w, storage);
-  }
   void linear(Tensor x, const PackedWeight& w, Tensor y) override;
-  std::unique_ptr<KvPool> make_kv_pool(const KvPoolSpec& spec) override { return inner_->make_kv_pool(spec); }
-  void kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int64_t> slots) override {
-    inner_->kv_append(pool, k, v, slots);
-  }
   void attention_paged(const PagedAttentionArgs& args) override;
 
  private:
-  std::unique_ptr<Device> inner_;
   OperationCounts counts_;
 };
 
