@@ -32,7 +32,15 @@ std::vector<std::unique_ptr<Device>> devices_under_test() {
   return devices;
 }
 
-std::string title(const Device& device) { return device.info().name + " " + device.info().path; }
+std::vector<std::unique_ptr<Device>> bf16_devices() {
+  std::vector<std::unique_ptr<Device>> devices = cpu_devices();
+  for (const auto& device : devices) device->set_precision(Precision::bf16);
+  return devices;
+}
+
+std::string title(const Device& device) {
+  return device.info().name + " " + device.info().path + (device.precision() == Precision::bf16 ? " bf16" : "");
+}
 
 std::string difference(const std::vector<double>& x, const std::vector<double>& exact, double roundings, double terms) {
   if (x.size() != exact.size()) return fmt::format("{} numbers, expected {}", x.size(), exact.size());

@@ -12,8 +12,10 @@ namespace mfa {
 // The reference in float, and the CPU device on every instruction path that this CPU has. Made anew at each call.
 std::vector<std::unique_ptr<Device>> cpu_devices();
 std::vector<std::unique_ptr<Device>> devices_under_test();
+// The CPU device on every path, set to multiply in bf16.
+std::vector<std::unique_ptr<Device>> bf16_devices();
 
-std::string title(const Device& device);  // "cpu avx2"
+std::string title(const Device& device);  // "cpu avx2", "cpu avx512 bf16"
 
 // Empty if every |x_i − exact_i| ≤ roundings · 2⁻²³ · size, where size = max(|exact|_max, terms); otherwise says where
 // and by how much. 2⁻²³ is the spacing of f32 at 1, one rounding errs by half of it. A sum of n terms of random sign,

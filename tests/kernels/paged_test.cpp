@@ -18,7 +18,7 @@ void feed_one_by_one(PagedSession& session, const std::vector<Piece>& pieces) {
 }
 
 // Roundings (devices_under_test.h) that a case's results may be off by, as in training (attention_problem.cpp).
-double roundings_of(const shapes::PagedCase& c, double tokens) {
+double roundings_of(const shapes::PagedCase& c, double tokens, Precision precision) {
   const double spread = std::max(1.0, c.spread), dim = static_cast<double>(c.pool.key_dim);
   // The length of rotations, 1.25, goes into every logit; the two factors of a rotation round apart.
   const double logit = std::sqrt(dim) * spread * (c.rotated > 0 ? 3 : 1);
@@ -27,12 +27,16 @@ double roundings_of(const shapes::PagedCase& c, double tokens) {
   // max / 32767 each, max of a row at most 4.5 times its spread: 7e-5 = 1150 roundings of 2^-24 for each number; errors
   // of a logit's terms add like a random walk and stay one such error of the logit, whose size is `spread`.
   if (c.pool.type == DType::i8) roundings += 1150 * (1 + spread);
+  // Products in bf16 round queries and probabilities, and keys once they are rotated, by at most u = 2^-9 of a number,
+  // which is 2^14 roundings. A logit's error is then normal, of deviation spread · u / √3 for each operand; the worst
+  // of 10⁵ differences between two logits is 4.5 · √2 times that: 4 · spread · u.
+  if (precision == Precision::bf16) roundings += 0x1p14 * (1 + 4 * spread * (c.rotated > 0 ? std::sqrt(2) : 1));
   return roundings;
 }
 
-void expect_devices_agree(const std::vector<shapes::PagedCase>& cases) {
+void expect_devices_agree(const std::vector<shapes::PagedCase>& cases,
+                          const std::vector<std::unique_ptr<Device>>& devices) {
   const auto exact_device = make_reference_device(DType::f64);
-  const auto devices = devices_under_test();
   for (const shapes::PagedCase& c : cases) {
     PagedSession exact(*exact_device, c);
     exact.append(exact.contexts());
@@ -46,7 +50,7 @@ void expect_devices_agree(const std::vector<shapes::PagedCase>& cases) {
       session.attend(session.calls());
       for (const Piece& piece : session.calls())
         EXPECT_EQ(difference(session.result(piece), exact.result(piece),
-                             roundings_of(c, static_cast<double>(piece.first + piece.count))),
+                             roundings_of(c, static_cast<double>(piece.first + piece.count), device->precision())),
                   "")
             << "sequence " << piece.sequence;
       EXPECT_TRUE(session.operands().frames_intact());
@@ -54,9 +58,18 @@ void expect_devices_agree(const std::vector<shapes::PagedCase>& cases) {
   }
 }
 
-TEST(Paged, DevicesAgree) { expect_devices_agree(shapes::paged); }
+// The cases whose cache is multiplied as it is by devices that multiply in bf16.
+std::vector<shapes::PagedCase> bf16_cases() {
+  std::vector<shapes::PagedCase> cases;
+  for (const shapes::PagedCase& c : shapes::paged)
+    if (c.pool.type == DType::bf16) cases.push_back(c);
+  return cases;
+}
 
-TEST(PagedFull, DevicesAgreeAt128k) { expect_devices_agree(shapes::paged_long); }
+TEST(Paged, DevicesAgree) { expect_devices_agree(shapes::paged, devices_under_test()); }
+TEST(Paged, DevicesThatMultiplyInBf16Agree) { expect_devices_agree(bf16_cases(), bf16_devices()); }
+
+TEST(PagedFull, DevicesAgreeAt128k) { expect_devices_agree(shapes::paged_long, devices_under_test()); }
 
 TEST(Paged, PoolHoldsNoPadding) {
   for (const auto& device : devices_under_test())
@@ -78,9 +91,10 @@ TEST(Paged, PagesAreReusable) {
   }
 }
 
-TEST(BatchInvariance, PagedAloneAndInCompany) {
-  for (const auto& device : cpu_devices())
-    for (const shapes::PagedCase& c : shapes::paged) {
+void expect_company_changes_nothing(const std::vector<shapes::PagedCase>& cases,
+                                    const std::vector<std::unique_ptr<Device>>& devices) {
+  for (const auto& device : devices)
+    for (const shapes::PagedCase& c : cases) {
       SCOPED_TRACE(title(*device) + ": " + c.name);
       PagedSession together(*device, c), alone(*device, c);
       for (PagedSession* session : {&together, &alone}) session->append(session->contexts());
@@ -89,6 +103,11 @@ TEST(BatchInvariance, PagedAloneAndInCompany) {
       feed_one_by_one(alone, alone.calls());
       for (const Piece& piece : together.calls()) EXPECT_EQ(together.result(piece), alone.result(piece));
     }
+}
+
+TEST(BatchInvariance, PagedAloneAndInCompany) {
+  expect_company_changes_nothing(shapes::paged, cpu_devices());
+  expect_company_changes_nothing(bf16_cases(), bf16_devices());
 }
 
 // [0, tokens) of a sequence in up to `parts` pieces.
@@ -103,10 +122,11 @@ std::vector<Piece> random_cut(Random& random, int64_t sequence, int64_t tokens, 
 }
 
 // The whole of each sequence as one prompt, then cut at 20 random places, then token by token.
-TEST(BatchInvariance, PagedHoweverThePromptIsCut) {
+void expect_cuts_change_nothing(const std::vector<shapes::PagedCase>& cases,
+                                const std::vector<std::unique_ptr<Device>>& devices) {
   Random random(5);
-  for (const auto& device : cpu_devices())
-    for (const shapes::PagedCase& c : shapes::paged) {
+  for (const auto& device : devices)
+    for (const shapes::PagedCase& c : cases) {
       PagedSession whole(*device, c), cut(*device, c), single(*device, c);
       for (int64_t s = 0; s < whole.n_sequences(); ++s) {
         const int64_t tokens = whole.tokens(s);
@@ -119,6 +139,11 @@ TEST(BatchInvariance, PagedHoweverThePromptIsCut) {
         EXPECT_EQ(single.result({s, 0, tokens}), whole.result({s, 0, tokens}));
       }
     }
+}
+
+TEST(BatchInvariance, PagedHoweverThePromptIsCut) {
+  expect_cuts_change_nothing(shapes::paged, cpu_devices());
+  expect_cuts_change_nothing(bf16_cases(), bf16_devices());
 }
 
 }  // namespace

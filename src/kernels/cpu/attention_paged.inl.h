@@ -16,13 +16,13 @@
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
 //
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
-// over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of separate
-// K and V at 16 heads, 1.08 × at 64 (bf16, 32k), 0.74 × at 4 (f32): unpacking and turning a key is a sixth of the work
-// of 16 rows on it, half of its time a wait for the first touch of the key. Tried there, without gain: keys fetched
-// into L1 a block ahead, longer rows against conflicts in L1, Chebyshev's recurrence, 4, 8 or 16 keys at a time, angles
-// from the table alone (1.03 ×), angles of a tile's 64 tokens from L2 with the queries turned for each tile (1.1 × at
-// 4 heads: the loads are the bound, not the operations), horizontal adds (1.02 ×). Tried for many rows: bf16 blocks
-// unpacked to f32 once, then shared by the tiles of a block of rows (1.02 ×).
+// over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of
+// separate K and V at 16 heads, 1.08 × at 64 (bf16, 32k), 0.74 × at 4 (f32): unpacking and turning a key is a sixth of
+// the work of 16 rows on it, half of its time a wait for the first touch of the key. Tried there, without gain: keys
+// fetched into L1 a block ahead, longer rows against conflicts in L1, Chebyshev's recurrence, 4, 8 or 16 keys at a
+// time, angles from the table alone (1.03 ×), angles of a tile's 64 tokens from L2 with the queries turned for each
+// tile (1.1 × at 4 heads: the loads are the bound, not the operations), horizontal adds (1.02 ×). Tried for many rows:
+// bf16 blocks unpacked to f32 once, then shared by the tiles of a block of rows (1.02 ×).
 #pragma once
 
 #include "kernels/cpu/paged_shared_keys.inl.h"
@@ -89,18 +89,29 @@ inline void scale_weights(const PagedScratch& s, int64_t rows, int64_t count, co
   }
 }
 
+template <class Pairs = Bf16Pairs>
 inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
                        const PagedTile& t, int64_t rows, Ahead& ahead) {
   constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
   const KvMatrix& v = at.values;
   const float* scales = at.shared ? s.key_scales : s.value_scales;
+  const bool pairs = piece.bf16_products && v.paired();
+  for (int64_t r = 0; pairs && r < rows; ++r)
+    to_bf16(s.logits + r * kPagedTile, round_up(t.count, kLanes), s.half_weights + r * kPagedTile);
   for (int64_t c = 0; c < piece.spec.value_dim; c += kBlock) {
     const std::byte* data = t.head + v.at(c / kBlock, t.offset);
     float* out = state.out + c;
     const bool whole = v.block_width(c / kBlock) == kBlock;
+    if constexpr (kBf16Products) {
+      if (whole && pairs) {
+        pair_product<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, out, s.value_pad, true, ahead);
+        continue;
+      }
+    }
     if (whole && v.type == DType::bf16) {
-      lane_product(rows, t.count, s.logits, kPagedTile, Bf16Block{reinterpret_cast<const uint16_t*>(data)}, out,
-                   s.value_pad, true, ahead);
+      with_bf16_block(v.paired(), data, [&](auto values) {
+        lane_product(rows, t.count, s.logits, kPagedTile, values, out, s.value_pad, true, ahead);
+      });
     } else if (whole && v.type == DType::f32) {
       lane_product(rows, t.count, s.logits, kPagedTile, FloatBlock{reinterpret_cast<const float*>(data)}, out,
                    s.value_pad, true, ahead);
@@ -198,7 +209,7 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
 
 inline void paged_splits(const PagedPiece& piece) {
   const PagedScratch s(piece.spec, piece.scratch);
-  const KvLayout at(piece.spec, kLanes);
+  const KvLayout at(piece.spec, kLanes, kBf16Products);
   const int64_t rows = piece.row_end - piece.row_begin, pad = s.value_pad;
   load_queries(piece, s, rows);
   const PagedState total(piece.spec, piece.states, rows);

@@ -237,7 +237,7 @@ void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int6
   for (const int64_t slot : slots)
     if (slot < 0 || slot >= spec.pages * tokens)
       bad_input("[kv append] slot {}, expected less than {}", slot, spec.pages * tokens);
-  const KvLayout at(spec, kernels_.lanes);
+  const KvLayout at(spec, kernels_.lanes, kernels_.bf16_products);
   over_rows(static_cast<int64_t>(slots.size()), spec.numbers_per_token(), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t page = slots[static_cast<size_t>(r)] / tokens, offset = slots[static_cast<size_t>(r)] % tokens;
@@ -257,7 +257,12 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
   check_paged(args);
   find_pieces(args, kernels_.paged_rows, paged_pieces_);
   int64_t splits = 0;
-  for (const PagedPiece& piece : paged_pieces_) splits += piece.split_end - piece.split_begin;
+  const bool bf16_products =
+      precision_ == Precision::bf16 && kernels_.bf16_products && args.pool->spec().type == DType::bf16;
+  for (PagedPiece& piece : paged_pieces_) {
+    piece.bf16_products = bf16_products;
+    splits += piece.split_end - piece.split_begin;
+  }
   // Few blocks of rows (decode): their splits are done apart, then folded. Many: each block folds as it goes. Both fold
   // the same numbers in the same order.
   if (splits_apart(static_cast<int64_t>(paged_pieces_.size()), num_threads()))

@@ -45,11 +45,13 @@ struct PagedPiece {
   float* scratch = nullptr;  // paged_scratch() floats, this thread's own
   float* states = nullptr;   // paged_state(rows) floats a split if `separate`, else one for all, folded in order
   bool separate = false;
+  bool bf16_products = false;  // round queries and probabilities to bf16 and multiply with a bf16 cache as it is
 };
 
 struct KernelTable {
   const char* name = "";  // not a string_view, whose constructor would be compiled in each path
   int64_t lanes = 0, tile_rows = 0, panel_width = 0;
+  bool bf16_products = false;  // multiplies bf16 numbers itself; decides how cache pages are laid out
 
   void (*tile_product)(const TileProduct&);
   void (*exp)(const float* x, float* y, int64_t n);

@@ -7,8 +7,8 @@
 // width = two vectors; the last block is as narrow as what remains. Values inside keys: one matrix, laid out like V.
 //
 // Inside a row of a whole block, number i: f32 at i. bf16: lane i of the first vector at 2i, lane i of the second at
-// 2i + 1, so that a mask and a shift unpack both. i8 with an even number of rows: rows in pairs, [row pair][width][2],
-// as the 16-bit multiply-add wants them. Other rows are plain.
+// 2i + 1, so that a mask and a shift unpack both. i8, and bf16 on a path that multiplies it, with an even number of
+// rows: rows in pairs, [row pair][width][2], as their multiply-adds want them. Other rows are plain.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +23,14 @@ struct KvMatrix {
   int64_t begin = 0;  // byte in the head
   int64_t outer = 0, inner = 0, width = 0;
   DType type = DType::f32;
+  bool bf16_products = false;  // of the path
 
   int64_t size() const { return type == DType::f32 ? 4 : type == DType::bf16 ? 2 : 1; }
   int64_t block_width(int64_t block) const {
     const int64_t rest = outer - block * width;
     return rest < width ? rest : width;
   }
-  bool paired() const { return type == DType::i8 && inner % 2 == 0; }
+  bool paired() const { return (type == DType::i8 || (type == DType::bf16 && bf16_products)) && inner % 2 == 0; }
   // Byte where row `row` of a block begins; of the row's pair, for paired rows.
   int64_t at(int64_t block, int64_t row) const {
     return begin + (block * width * inner + row * block_width(block)) * size();
@@ -37,8 +38,8 @@ struct KvMatrix {
   // Byte of number (i of the block, row).
   int64_t number(int64_t block, int64_t row, int64_t i) const {
     if (block_width(block) < width || type == DType::f32) return at(block, row) + i * size();
-    if (type == DType::bf16) return at(block, row) + (i < width / 2 ? 2 * i : 2 * i - width + 1) * 2;
-    return paired() ? at(block, row / 2 * 2) + 2 * i + row % 2 : at(block, row) + i;
+    if (paired()) return at(block, row / 2 * 2) + (2 * i + row % 2) * size();
+    return at(block, row) + (type == DType::i8 ? i : i < width / 2 ? 4 * i : 4 * i - 2 * width + 2);
   }
 };
 
@@ -47,12 +48,13 @@ struct KvLayout {
   int64_t tokens, key_groups, value_groups, head_bytes;
   bool shared;
 
-  KvLayout(const KvPoolSpec& spec, int64_t lanes)
+  KvLayout(const KvPoolSpec& spec, int64_t lanes, bool bf16_products)
       : tokens(spec.page_tokens), key_groups(0), value_groups(0), shared(spec.value_in_key) {
     const auto groups = [](int64_t dim) { return (dim + KvPoolSpec::kScaleGroup - 1) / KvPoolSpec::kScaleGroup; };
     if (spec.type == DType::i8) key_groups = groups(spec.key_dim), value_groups = shared ? 0 : groups(spec.value_dim);
     const int64_t scales = (key_groups + value_groups) * tokens * KvPoolSpec::kScaleBytes;
     keys = {.begin = scales, .outer = tokens, .inner = spec.key_dim, .width = 2 * lanes, .type = spec.type};
+    keys.bf16_products = bf16_products;
     values = keys;
     values.begin = shared ? scales : scales + tokens * spec.key_dim * keys.size();
     values.outer = shared ? spec.key_dim : spec.value_dim;

@@ -3,9 +3,10 @@
 // Lane products: C[rows × 2 vectors] (+)= A[rows × k] · B[k × 2 vectors], B a block of a page, unpacked in registers
 // once a tile of up to kTileRows rows: 2·kTileRows FMAs for kTileRows broadcasts, a load and two integer operations
 // (bf16). int8: kTileRows·2 multiply-adds of 16-bit pairs for two numbers of k.
-// Dot products: C[rows × 4 keys] = A[rows × dims] · K[4 keys × dims]^T with dims in the lanes; the sum across lanes
-// costs about kLanes·2 operations a tile.
-// Each number of C is one chain along k (dot: kLanes chains and one tree), whatever the number of rows.
+// Pair products: the same where the path multiplies bf16: A in bf16, B's rows in pairs, 2·kTileRows multiply-adds for
+// two numbers of k, nothing to unpack. Dot products: C[rows × 4 keys] = A[rows × dims] · K[4 keys × dims]^T with dims
+// in the lanes; the sum across lanes costs about kLanes·2 operations a tile. Each number of C is one chain along k
+// (dot: kLanes chains and one tree), whatever the number of rows.
 #pragma once
 
 #include "kernels/cpu/vec_math.inl.h"
@@ -51,6 +52,25 @@ struct Bf16Block {
   const uint16_t* data;
   void load_row(int64_t p, Vec& x, Vec& y) const { load_bf16_pair(data + p * 2 * kLanes, x, y); }
 };
+// A row of a block whose rows lie in pairs, where it is to be multiplied in f32.
+template <class Pairs>
+struct PairedBlock {
+  const uint16_t* data;
+  void load_row(int64_t p, Vec& x, Vec& y) const {
+    const uint16_t* pair = data + p / 2 * 4 * kLanes;
+    const auto a = Pairs::load(pair), b = Pairs::load(pair + 2 * kLanes);
+    x = p % 2 == 0 ? Pairs::first(a) : Pairs::second(a);
+    y = p % 2 == 0 ? Pairs::first(b) : Pairs::second(b);
+  }
+};
+// f(the block of bf16 numbers at `data`), as the path and the matrix lay it out.
+template <class F, class Pairs = Bf16Pairs>
+inline void with_bf16_block(bool paired, const std::byte* data, F&& f) {
+  const auto* numbers = reinterpret_cast<const uint16_t*>(data);
+  if constexpr (kBf16Products)
+    if (paired) return f(PairedBlock<Pairs>{numbers});
+  f(Bf16Block{numbers});
+}
 
 template <int M, class Block>
 inline void lane_tile(int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row, bool add,
@@ -104,6 +124,41 @@ inline void lane_product(int64_t rows, int64_t k, const float* a, int64_t a_row,
   });
 }
 
+// k numbers of B in (k + 1) / 2 pairs of rows; behind an odd k, nothing of the last pair's second row is used.
+template <int M, class Pairs>
+inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_t* b, float* c, int64_t c_row, bool add,
+                      Ahead& ahead) {
+  Vec sum[M][2];
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < 2; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
+  const auto add_pair = [&](int64_t p, typename Pairs::Pair x, typename Pairs::Pair y) {
+    for (int i = 0; i < M; ++i) {
+      const auto av = Pairs::splat(a + i * a_row + p);
+      sum[i][0] = Pairs::add(av, x, sum[i][0]);
+      sum[i][1] = Pairs::add(av, y, sum[i][1]);
+    }
+  };
+  AheadInTile soon(ahead, k);
+  int64_t p = 0;
+  for (; p + 2 <= k; p += 2, b += 4 * kLanes) {
+    soon.touch();
+    soon.touch();
+    add_pair(p, Pairs::load(b), Pairs::load(b + 2 * kLanes));
+  }
+  if (p < k) add_pair(p, Pairs::load_first(b), Pairs::load_first(b + 2 * kLanes));
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < 2; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
+}
+
+template <class Pairs>
+inline void pair_product(int64_t rows, int64_t k, const uint16_t* a, int64_t a_row, const std::byte* b, float* c,
+                         int64_t c_row, bool add, Ahead& ahead) {
+  even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
+    pair_tile<decltype(count)::value, Pairs>(k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b),
+                                             c + r * c_row, c_row, add, ahead);
+  });
+}
+
 // int8: C += (A · B) · row_scale[row] · lane_scale[lane] (null: 1), `pairs` pairs of k. |sum| < 2^31 for k ≤ 512.
 template <int M>
 inline void int_tile(int64_t pairs, const int16_t* a, int64_t a_row, const int8_t* b, const float* row_scale,
@@ -137,18 +192,34 @@ inline void int_product(int64_t rows, int64_t pairs, const int16_t* a, int64_t a
   });
 }
 
-template <int M>
-inline void dot_tile(int64_t dims, const float* a, int64_t a_row, const float* keys, int64_t key_row, float* c,
-                     int64_t c_row) {
+// How dot products read their operands: f32 numbers …
+struct FloatDots {
+  using Number = float;
+  static constexpr int64_t kStep = kLanes;
+  static Vec load(const float* p) { return mfa::load(p); }
+  static Vec add(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
+};
+// … or pairs of bf16.
+template <class Pairs>
+struct PairDots {
+  using Number = uint16_t;
+  static constexpr int64_t kStep = 2 * kLanes;
+  static auto load(const uint16_t* p) { return Pairs::load(p); }
+  static Vec add(typename Pairs::Pair a, typename Pairs::Pair b, Vec sum) { return Pairs::add(a, b, sum); }
+};
+
+template <int M, class Dots>
+inline void dot_tile(int64_t dims, const typename Dots::Number* a, int64_t a_row, const typename Dots::Number* keys,
+                     int64_t key_row, float* c, int64_t c_row) {
   Vec sum[M][4];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 4; ++j) sum[i][j] = zero();
-  for (int64_t p = 0; p < dims; p += kLanes) {
-    Vec av[M];  // and one key at a time: with 12 sums, all 16 registers
-    for (int i = 0; i < M; ++i) av[i] = load(a + i * a_row + p);
+  for (int64_t p = 0; p < dims; p += Dots::kStep) {
+    decltype(Dots::load(a)) av[M];  // and one key at a time: with 12 sums, all 16 registers of AVX2
+    for (int i = 0; i < M; ++i) av[i] = Dots::load(a + i * a_row + p);
     for (int j = 0; j < 4; ++j) {
-      const Vec key = load(keys + j * key_row + p);
-      for (int i = 0; i < M; ++i) sum[i][j] = fma(av[i], key, sum[i][j]);
+      const auto key = Dots::load(keys + j * key_row + p);
+      for (int i = 0; i < M; ++i) sum[i][j] = Dots::add(av[i], key, sum[i][j]);
     }
   }
   for (int i = 0; i < M; ++i) store_sums(c + i * c_row, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
@@ -156,14 +227,15 @@ inline void dot_tile(int64_t dims, const float* a, int64_t a_row, const float* k
 
 constexpr int kDotRows = kTileRows / 2;
 
-// c[row][key] for `count` keys, rounded up to whole fours; dims a multiple of kLanes.
-inline void dot_product(int64_t rows, int64_t count, int64_t dims, const float* a, int64_t a_row, const float* keys,
-                        int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
+// c[row][key] for `count` keys, rounded up to whole fours; dims a multiple of 2·kLanes.
+template <class Dots>
+inline void dot_product(int64_t rows, int64_t count, int64_t dims, const typename Dots::Number* a, int64_t a_row,
+                        const typename Dots::Number* keys, int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
   even_tiles<kDotRows>(rows, [&](int64_t r, auto size) {
     for (int64_t j = 0; j < count; j += 4) {
       ahead.touch(dims / kLanes / kPart);
-      dot_tile<decltype(size)::value>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j,
-                                      c_row);
+      dot_tile<decltype(size)::value, Dots>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j,
+                                            c_row);
     }
   });
 }

@@ -25,6 +25,7 @@ struct PagedScratch {
   float *queries, *turned, *step, *logits, *block, *key_scales, *value_scales, *weights_scale, *query_scale, *low,
       *high, *slope, *position, *split;  // split: a PagedState
   int16_t *int_queries, *int_weights;
+  uint16_t *half_queries, *half_turned, *half_weights, *half_block;  // bf16 products: the same as of the floats
   int64_t floats = 0, key_pad, value_pad;
   PagedScratch(const KvPoolSpec& spec, float* memory) {
     key_pad = round_up(spec.key_dim, kBlock);
@@ -44,6 +45,14 @@ struct PagedScratch {
     value_scales = take(small ? value_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);
     int_queries = reinterpret_cast<int16_t*>(take(small ? kPagedRows * key_pad / 2 : 0));
     int_weights = reinterpret_cast<int16_t*>(take(small ? kPagedRows * kPagedTile / 2 : 0));
+    const auto take_half = [&](bool wanted, int64_t n) {
+      return reinterpret_cast<uint16_t*>(take(wanted ? n / 2 : 0));
+    };
+    const bool half = spec.type == DType::bf16 && kBf16Products;
+    half_queries = take_half(half, kPagedRows * key_pad);
+    half_turned = take_half(half && spec.value_in_key, kPagedRows * key_pad);
+    half_weights = take_half(half, kPagedRows * kPagedTile);
+    half_block = take_half(half && spec.value_in_key, kKeyBlock * key_pad);
     weights_scale = take(kPagedRows);
     query_scale = take(kPagedRows);
     low = take(kPagedRows);
@@ -96,6 +105,11 @@ inline float to_int16(const float* x, int64_t n, int16_t* y) {
   return top / 32767.0f;
 }
 
+// n: whole vectors.
+inline void to_bf16(const float* x, int64_t n, uint16_t* y) {
+  for (int64_t i = 0; i < n; i += kLanes) store_bf16(y + i, load(x + i));
+}
+
 // Queries scaled, padded with zeros, and what each row sees.
 inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t rows) {
   const Vec factor = splat(static_cast<float>(piece.args->scale));
@@ -106,6 +120,7 @@ inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
     for (int64_t c = piece.spec.key_dim; c < s.key_pad; ++c) to[c] = 0;
     each_vec(piece.spec.key_dim, [&](int64_t c, auto part) { store(to + c, load(q + c, part) * factor, part); });
     if (stores_rotated(piece.spec)) rotate_row_back(to, piece.spec.key_dim);
+    if (piece.bf16_products) to_bf16(to, s.key_pad, s.half_queries + r * s.key_pad);
     if (piece.spec.type == DType::i8) s.query_scale[r] = to_int16(to, s.key_pad, s.int_queries + r * s.key_pad);
     const int64_t low = piece.args->window > 0 ? max_of(0, at.position - piece.args->window + 1) : 0;
     s.low[r] = static_cast<float>(low);

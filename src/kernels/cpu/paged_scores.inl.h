@@ -31,7 +31,8 @@ inline void load_any(const KvMatrix& m, const std::byte* head, int64_t block, in
     return;
   }
   const std::byte* data = head + m.at(block, row);
-  if (width == kBlock && m.type == DType::bf16) return load_bf16_pair(reinterpret_cast<const uint16_t*>(data), x, y);
+  if (width == kBlock && m.type == DType::bf16)
+    return with_bf16_block(m.paired(), head + m.at(block, 0), [&](auto rows) { rows.load_row(row, x, y); });
   const auto lanes = [&](int64_t from) {
     const auto some = [&](auto part) {
       return m.type == DType::bf16 ? load_bf16(reinterpret_cast<const uint16_t*>(data) + from, part)
@@ -43,6 +44,7 @@ inline void load_any(const KvMatrix& m, const std::byte* head, int64_t block, in
 }
 
 // Scores where K lies apart: block by block of keys.
+template <class Pairs = Bf16Pairs>
 inline void lane_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
                         int64_t rows, Ahead& ahead) {
   const int64_t dim = piece.spec.key_dim;
@@ -51,9 +53,16 @@ inline void lane_scores(const PagedPiece& piece, const KvLayout& at, const Paged
     const std::byte* data = t.head + at.keys.at(block, 0);
     float* logits = s.logits + j;
     const bool whole = at.keys.block_width(block) == kBlock;
+    if constexpr (kBf16Products) {
+      if (whole && at.keys.paired() && piece.bf16_products) {
+        pair_product<Pairs>(rows, dim, s.half_queries, s.key_pad, data, logits, kPagedTile, false, ahead);
+        continue;
+      }
+    }
     if (whole && at.keys.type == DType::bf16) {
-      lane_product(rows, dim, s.queries, s.key_pad, Bf16Block{reinterpret_cast<const uint16_t*>(data)}, logits,
-                   kPagedTile, false, ahead);
+      with_bf16_block(at.keys.paired(), data, [&](auto keys) {
+        lane_product(rows, dim, s.queries, s.key_pad, keys, logits, kPagedTile, false, ahead);
+      });
     } else if (whole && at.keys.type == DType::f32) {
       lane_product(rows, dim, s.queries, s.key_pad, FloatBlock{reinterpret_cast<const float*>(data)}, logits,
                    kPagedTile, false, ahead);

@@ -18,6 +18,7 @@ inline KernelTable make_kernels(const char* name) {
           .lanes = kLanes,
           .tile_rows = kTileRows,
           .panel_width = kPanel,
+          .bf16_products = kBf16Products,
           .tile_product = tile_product,
           .exp = exp_all,
           .round_to_bf16 = round_all_to_bf16,

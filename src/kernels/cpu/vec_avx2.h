@@ -105,6 +105,9 @@ inline void load_bf16_pair(const uint16_t* p, Vec& first, Vec& second) {
   first = {_mm256_castsi256_ps(_mm256_slli_epi32(both, 16))};
   second = {_mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(static_cast<int>(0xffff0000u))))};
 }
+
+constexpr bool kBf16Products = false;  // no instruction for it
+struct Bf16Pairs;
 // p[0 … 3] = the sums of the lanes of a, b, c, d. Shuffles and adds: a horizontal add takes twice their time.
 inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
   const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v));  // a, b, a, b

@@ -114,6 +114,29 @@ inline void load_bf16_pair(const uint16_t* p, Vec& first, Vec& second) {
   first = {reinterpret_cast<Float4>(UInt4{p[0], p[2], p[4], p[6]} << 16)};
   second = {reinterpret_cast<Float4>(UInt4{p[1], p[3], p[5], p[7]} << 16)};
 }
+
+// Products of bf16 numbers, summed in f32: no gain here, but the algorithms made for them run, and are tested, anywhere.
+constexpr bool kBf16Products = true;
+struct Bf16Pairs {
+  struct Pair {
+    Vec first, second;
+  };
+  static Pair load(const uint16_t* p) {
+    Pair x;
+    load_bf16_pair(p, x.first, x.second);
+    return x;
+  }
+  static Pair load_first(const uint16_t* p) { return {load(p).first, zero()}; }
+  static Pair splat(const uint16_t* p) {
+    const uint16_t first[] = {p[0], p[0], p[0], p[0]}, second[] = {p[1], p[1], p[1], p[1]};
+    return {load_bf16(first), load_bf16(second)};
+  }
+  // sum + a₁b₁ + a₀b₀ of the pairs in each lane.
+  static Vec add(Pair a, Pair b, Vec sum) { return fma(a.first, b.first, fma(a.second, b.second, sum)); }
+  static Vec first(Pair x) { return x.first; }
+  static Vec second(Pair x) { return x.second; }
+  static void store(uint16_t* p, Vec x, Vec y);
+};
 // p[0 … 3] = the sums of the lanes of a, b, c, d.
 inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
   p[0] = horizontal_sum(a), p[1] = horizontal_sum(b), p[2] = horizontal_sum(c), p[3] = horizontal_sum(d);
@@ -149,6 +172,11 @@ inline void store_bf16(uint16_t* p, Vec x, Full = {}) {
 inline void store_bf16(uint16_t* p, Vec x, Part part) {
   const UInt4 u = reinterpret_cast<UInt4>(round_to_bf16(x).v) >> 16;
   for (int64_t i = 0; i < part.n; ++i) p[i] = static_cast<uint16_t>(u[i]);
+}
+// p[0 … 2·kLanes) = x, y in bf16.
+inline void Bf16Pairs::store(uint16_t* p, Vec x, Vec y) {
+  store_bf16(p, x);
+  store_bf16(p + kLanes, y);
 }
 
 }  // namespace
