@@ -152,7 +152,12 @@ inline IntVec splat_pair(const int16_t* p) {
   return {_mm512_set1_epi32(both)};
 }
 // sum + a₀b₀ + a₁b₁ of the pairs in each lane.
-inline IntVec add_products(IntVec a, IntVec b, IntVec sum) { return {_mm512_dpwssd_epi32(sum.v, a.v, b.v)}; }
+// The empty asm keeps the sum in a register: g++ 12 else copies the sums of a tile about, and stores each in memory.
+inline IntVec add_products(IntVec a, IntVec b, IntVec sum) {
+  __m512i result = _mm512_dpwssd_epi32(sum.v, a.v, b.v);
+  asm("" : "+v"(result));
+  return {result};
+}
 inline Vec to_float(IntVec x) { return {_mm512_maskz_cvtepi32_ps(0xffff, x.v)}; }
 inline void store_int16(int16_t* p, Vec x) {
   const __m512i n = _mm512_maskz_cvtps_epi32(0xffff, x.v);
