@@ -9,19 +9,33 @@
 namespace mfa {
 namespace {
 
+template <class Packing>
 struct BackwardScratch {
-  float *keys_t, *keys, *values_t, *queries, *dout, *dqueries, *p, *ds, *lse, *delta;
+  using Number = typename Packing::Number;
+  Number *keys_t, *keys, *values_t;  // operands B: along dims, along tokens, along dims
+  float *row, *query_rows, *dout_rows, *dqueries, *lse, *delta;
+  Number *queries, *query_steps, *dout, *dout_steps;  // operands A, and B along rows
+  float *p, *ds;                                      // [kBlockRows][tile_keys]
+  Number *p_steps, *ds_rows, *ds_steps;               // P^T and dS^T of the block as operands A, dS of a strip
   int64_t floats;
   BackwardScratch(const AttentionGeometry& g, float* memory) {
     Carver carve{memory};
-    keys_t = carve.take(g.padded_tokens * g.key_dim);  // transposed tiles
-    keys = carve.take(g.padded_tokens * g.key_pad);
-    values_t = carve.take(g.padded_tokens * g.value_dim);  // transposed tiles
-    queries = carve.take(kBlockRows * g.key_pad);
-    dout = carve.take(kBlockRows * g.value_pad);
+    keys_t = carve.take_numbers<Number>(transposed_numbers<Packing>(g, g.key_dim));
+    keys = carve.take_numbers<Number>(g.padded_tokens * g.key_pad);
+    values_t = carve.take_numbers<Number>(transposed_numbers<Packing>(g, g.value_dim));
+    row = carve.take(Packing::kTogether * max_of(g.key_pad, g.tile_keys));
+    query_rows = carve.take(kBlockRows * g.key_pad);
+    queries = packed<Packing>(carve, query_rows, kBlockRows * g.key_pad);
+    query_steps = packed<Packing>(carve, query_rows, kBlockRows * g.key_pad);
+    dout_rows = carve.take(kBlockRows * g.value_pad);
+    dout = packed<Packing>(carve, dout_rows, kBlockRows * g.value_pad);
+    dout_steps = packed<Packing>(carve, dout_rows, kBlockRows * g.value_pad);
     dqueries = carve.take(kBlockRows * g.key_pad);
     p = carve.take(kBlockRows * g.tile_keys);
+    p_steps = packed<Packing>(carve, p, kBlockRows * g.tile_keys);
     ds = carve.take(kBlockRows * g.tile_keys);
+    ds_rows = packed<Packing>(carve, ds, kBlockRows * g.tile_keys);
+    ds_steps = packed<Packing>(carve, ds, kBlockRows * g.tile_keys);
     lse = carve.take(kBlockRows);
     delta = carve.take(kBlockRows);
     floats = carve.used;
@@ -39,12 +53,13 @@ struct KvGradients {
   }
 };
 
+template <class Packing>
 inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeometry& g, int64_t group,
-                               const BlockRows& rows, const BackwardScratch& s) {
+                               const BlockRows& rows, const BackwardScratch<Packing>& s) {
   const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t row = first_row + rows.token[i], head = rows.head[i];
-    const float *out = row_of(args.forward.out, row) + head * g.value_dim, *dout = s.dout + i * g.value_pad;
+    const float *out = row_of(args.forward.out, row) + head * g.value_dim, *dout = s.dout_rows + i * g.value_pad;
     Vec sum = zero();
     each_vec(g.value_dim, [&](int64_t c, auto part) { sum = fma(load(out + c, part), load(dout + c), sum); });
     s.delta[i] = horizontal_sum(sum);
@@ -66,34 +81,45 @@ inline void gradient_row(const StripRange& r, int64_t tile_keys, float lse, floa
 }
 
 // S, dP, P, dS and dQ, strip by strip. ranges: what each strip computed.
-inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, const BackwardScratch& s, int64_t t,
-                            StripRange* ranges) {
-  const int64_t first = t * g.tile_keys;
-  const float *keys_t = s.keys_t + first * g.key_dim, *values_t = s.values_t + first * g.value_dim;
+template <class Packing>
+inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, const BackwardScratch<Packing>& s,
+                            int64_t t, StripRange* ranges) {
+  constexpr int64_t kTogether = Packing::kTogether;
+  const int64_t first = t * g.tile_keys, tile_step = g.tile_keys * kTogether;
+  const auto *keys_t = s.keys_t + t * transposed_numbers<Packing>(g, g.key_dim) / g.tiles,
+             *values_t = s.values_t + t * transposed_numbers<Packing>(g, g.value_dim) / g.tiles;
   for (int64_t row = 0; row < rows.count; row += kTileRows) {
     const StripRange r = ranges[row / kTileRows] = strip_range(rows, row, first, g.tile_keys);
-    float *p = s.p + row * g.tile_keys, *ds = s.ds + row * g.tile_keys;
+    const int64_t at = row * g.tile_keys;
+    float *p = s.p + at, *ds = s.ds + at;
     if (r.end == 0) {  // between strips that see some of this tile there may be one that sees none
       for (int64_t i = 0; i < r.m * g.tile_keys; ++i) p[i] = ds[i] = 0;
-      continue;
+    } else {
+      strip<Packing>(r.m, r.end - r.begin, steps_of<Packing>(g.key_dim), s.queries + row * g.key_pad, g.key_pad,
+                     kTogether, keys_t + r.begin * kTogether, tile_step, p + r.begin, g.tile_keys, false);
+      strip<Packing>(r.m, r.end - r.begin, steps_of<Packing>(g.value_dim), s.dout + row * g.value_pad, g.value_pad,
+                     kTogether, values_t + r.begin * kTogether, tile_step, ds + r.begin, g.tile_keys, false);
+      for (int64_t i = 0; i < r.m; ++i) {
+        mask_row(rows, row + i, first, r, p + i * g.tile_keys);
+        gradient_row(r, g.tile_keys, s.lse[row + i], s.delta[row + i], p + i * g.tile_keys, ds + i * g.tile_keys);
+      }
     }
-    strip(r.m, r.end - r.begin, g.key_dim, s.queries + row * g.key_pad, g.key_pad, 1, keys_t + r.begin, g.tile_keys,
-          p + r.begin, g.tile_keys, false);
-    strip(r.m, r.end - r.begin, g.value_dim, s.dout + row * g.value_pad, g.value_pad, 1, values_t + r.begin,
-          g.tile_keys, ds + r.begin, g.tile_keys, false);
-    for (int64_t i = 0; i < r.m; ++i) {
-      mask_row(rows, row + i, first, r, p + i * g.tile_keys);
-      gradient_row(r, g.tile_keys, s.lse[row + i], s.delta[row + i], p + i * g.tile_keys, ds + i * g.tile_keys);
-    }
-    strip(r.m, g.key_pad, r.high - r.low, ds + r.low, g.tile_keys, 1, s.keys + (first + r.low) * g.key_pad, g.key_pad,
-          s.dqueries + row * g.key_pad, g.key_pad, true);
+    pack_rows<Packing>(p, r.m, g.tile_keys, nullptr, s.p_steps + at);
+    pack_rows<Packing>(ds, r.m, g.tile_keys, s.ds_rows + at, s.ds_steps + at);
+    const int64_t low = r.low / kTogether * kTogether;
+    if (r.end != 0)
+      strip<Packing>(r.m, g.key_pad, steps_of<Packing>(r.high - low), s.ds_rows + at + low, g.tile_keys, kTogether,
+                     s.keys + (first + low) * g.key_pad, g.key_pad * kTogether, s.dqueries + row * g.key_pad, g.key_pad,
+                     true);
   }
 }
 
 // dV += P^T dO and dK += dS^T Q, a strip of keys at a time over the rows from the first to the last that see one.
-inline void backward_keys(const AttentionGeometry& g, const BlockRows& rows, const BackwardScratch& s, int64_t t,
-                          const StripRange* ranges, const KvGradients& kv) {
-  const int64_t strips = (rows.count + kTileRows - 1) / kTileRows;
+template <class Packing>
+inline void backward_keys(const AttentionGeometry& g, const BlockRows& rows, const BackwardScratch<Packing>& s,
+                          int64_t t, const StripRange* ranges, const KvGradients& kv) {
+  constexpr int64_t kTogether = Packing::kTogether;
+  const int64_t strips = (rows.count + kTileRows - 1) / kTileRows, tile_step = g.tile_keys * kTogether;
   const int64_t first = t * g.tile_keys, count = min_of(g.tile_keys, rows.high_of_block - first);
   for (int64_t j = 0; j < count; j += kTileRows) {
     const int64_t m = min_of(kTileRows, count - j);
@@ -104,16 +130,17 @@ inline void backward_keys(const AttentionGeometry& g, const BlockRows& rows, con
       end = ranges[i].row + ranges[i].m;
     }
     if (begin >= end) continue;
-    const float *p = s.p + begin * g.tile_keys + j, *ds = s.ds + begin * g.tile_keys + j;
-    strip(m, g.value_pad, end - begin, p, 1, g.tile_keys, s.dout + begin * g.value_pad, g.value_pad,
-          kv.values + (first + j) * g.value_pad, g.value_pad, true);
-    strip(m, g.key_pad, end - begin, ds, 1, g.tile_keys, s.queries + begin * g.key_pad, g.key_pad,
-          kv.keys + (first + j) * g.key_pad, g.key_pad, true);
+    const int64_t at = begin * g.tile_keys + j * kTogether, steps = steps_of<Packing>(end - begin);
+    strip<Packing>(m, g.value_pad, steps, s.p_steps + at, kTogether, tile_step, s.dout_steps + begin * g.value_pad,
+                   g.value_pad * kTogether, kv.values + (first + j) * g.value_pad, g.value_pad, true);
+    strip<Packing>(m, g.key_pad, steps, s.ds_steps + at, kTogether, tile_step, s.query_steps + begin * g.key_pad,
+                   g.key_pad * kTogether, kv.keys + (first + j) * g.key_pad, g.key_pad, true);
   }
 }
 
+template <class Packing>
 inline void store_dqueries(const AttentionGradArgs& args, const AttentionGeometry& g, int64_t group,
-                           const BlockRows& rows, const BackwardScratch& s) {
+                           const BlockRows& rows, const BackwardScratch<Packing>& s) {
   const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
   const Vec factor = splat(static_cast<float>(args.forward.shape.scale));
   for (int64_t i = 0; i < rows.count; ++i) {
@@ -123,24 +150,27 @@ inline void store_dqueries(const AttentionGradArgs& args, const AttentionGeometr
   }
 }
 
-inline void attention_backward(const AttentionGradArgs& args, int64_t group, int64_t part, int64_t parts,
-                               float* scratch, float* partial) {
+template <class Packing>
+inline void backward_blocks(const AttentionGradArgs& args, int64_t group, int64_t part, int64_t parts, float* scratch,
+                            float* partial) {
   const AttentionArgs& forward = args.forward;
   const AttentionGeometry g = geometry_of(forward.shape);
-  const BackwardScratch s(g, scratch);
+  const BackwardScratch<Packing> s(g, scratch);
   const KvGradients kv(g, partial);
   const float *k = kv_of(forward.k, forward, group, g.key_dim), *v = kv_of(forward.v, forward, group, g.value_dim);
-  pack_keys_transposed(k, forward.k.stride, g, g.key_dim, s.keys_t);
-  pack_keys(k, forward.k.stride, g, g.key_dim, g.key_pad, s.keys);
-  pack_keys_transposed(v, forward.v.stride, g, g.value_dim, s.values_t);
+  pack_keys_transposed<Packing>(k, forward.k.stride, g, g.key_dim, s.row, s.keys_t);
+  pack_keys<Packing>(k, forward.k.stride, g, g.key_dim, g.key_pad, s.row, s.keys);
+  pack_keys_transposed<Packing>(v, forward.v.stride, g, g.value_dim, s.row, s.values_t);
   for (int64_t i = 0; i < kv.floats; ++i) partial[i] = 0;
   BlockRows rows;
   StripRange ranges[kStripsPerBlock];
   for (int64_t block = part; block < g.blocks; block += parts) {
     find_rows(forward, g, group, block, rows);
-    pack_rows(forward.q, forward, g, group, rows, g.key_dim, g.key_pad, static_cast<float>(forward.shape.scale),
-              s.queries);
-    pack_rows(args.dout, forward, g, group, rows, g.value_dim, g.value_pad, 1, s.dout);
+    load_rows(forward.q, forward, g, group, rows, g.key_dim, g.key_pad, static_cast<float>(forward.shape.scale),
+              s.query_rows);
+    load_rows(args.dout, forward, g, group, rows, g.value_dim, g.value_pad, 1, s.dout_rows);
+    pack_rows<Packing>(s.query_rows, rows.count, g.key_pad, s.queries, s.query_steps);
+    pack_rows<Packing>(s.dout_rows, rows.count, g.value_pad, s.dout, s.dout_steps);
     load_lse_and_delta(args, g, group, rows, s);
     for (int64_t i = 0; i < rows.count * g.key_pad; ++i) s.dqueries[i] = 0;
     const int64_t last = (rows.high_of_block + g.tile_keys - 1) / g.tile_keys;
@@ -150,6 +180,14 @@ inline void attention_backward(const AttentionGradArgs& args, int64_t group, int
     }
     store_dqueries(args, g, group, rows, s);
   }
+}
+
+template <class Pairs = Bf16Pairs>
+inline void attention_backward(const AttentionGradArgs& args, int64_t group, int64_t part, int64_t parts,
+                               float* scratch, float* partial, bool bf16_products) {
+  if constexpr (kBf16Products)
+    if (bf16_products) return backward_blocks<PairPacking<Pairs>>(args, group, part, parts, scratch, partial);
+  backward_blocks<FloatPacking>(args, group, part, parts, scratch, partial);
 }
 
 inline void reduce_one(const Tensor& x, int64_t row, int64_t column, int64_t dim, const float* partials,
@@ -178,8 +216,12 @@ inline void attention_reduce(const AttentionGradArgs& args, int64_t group, int64
 }
 
 inline int64_t attention_blocks(const AttentionShape& shape) { return geometry_of(shape).blocks; }
+template <class Pairs = Bf16Pairs>
 inline int64_t attention_backward_scratch(const AttentionShape& shape) {
-  return BackwardScratch(geometry_of(shape), nullptr).floats;
+  const AttentionGeometry g = geometry_of(shape);
+  const int64_t floats = BackwardScratch<FloatPacking>(g, nullptr).floats;
+  if constexpr (kBf16Products) return max_of(floats, BackwardScratch<PairPacking<Pairs>>(g, nullptr).floats);
+  return floats;
 }
 inline int64_t attention_partial(const AttentionShape& shape) {
   return KvGradients(geometry_of(shape), nullptr).floats;

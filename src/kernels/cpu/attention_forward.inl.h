@@ -7,16 +7,22 @@
 namespace mfa {
 namespace {
 
+template <class Packing>
 struct ForwardScratch {
-  float *keys, *values, *queries, *out, *logits, *maximum, *sum;
+  using Number = typename Packing::Number;
+  Number *keys, *values, *queries, *weights;
+  float *row, *query_rows, *out, *logits, *maximum, *sum;
   int64_t floats;
   ForwardScratch(const AttentionGeometry& g, float* memory) {
     Carver carve{memory};
-    keys = carve.take(g.tiles * g.key_dim * g.tile_keys);  // transposed tiles
-    values = carve.take(g.padded_tokens * g.value_pad);
-    queries = carve.take(kBlockRows * g.key_pad);
+    keys = carve.take_numbers<Number>(transposed_numbers<Packing>(g, g.key_dim));
+    values = carve.take_numbers<Number>(g.padded_tokens * g.value_pad);
+    row = carve.take(Packing::kTogether * max_of(g.value_pad, g.tile_keys));
+    query_rows = carve.take(kBlockRows * g.key_pad);
+    queries = packed<Packing>(carve, query_rows, kBlockRows * g.key_pad);
     out = carve.take(kBlockRows * g.value_pad);
     logits = carve.take(kTileRows * g.tile_keys);
+    weights = packed<Packing>(carve, logits, kTileRows * g.tile_keys);
     maximum = carve.take(kBlockRows);
     sum = carve.take(kBlockRows * kLanes);  // a vector of partial sums a row: added up once, at the end
     floats = carve.used;
@@ -44,27 +50,35 @@ inline void softmax_row(const StripRange& s, float* logits, float* maximum, floa
   store(sum, total);
 }
 
-inline void forward_tile(const AttentionGeometry& g, const BlockRows& rows, const ForwardScratch& s, int64_t t) {
+template <class Packing>
+inline void forward_tile(const AttentionGeometry& g, const BlockRows& rows, const ForwardScratch<Packing>& s,
+                         int64_t t) {
+  constexpr int64_t kTogether = Packing::kTogether;
   const int64_t first = t * g.tile_keys;
-  const float *keys = s.keys + t * g.key_dim * g.tile_keys, *values = s.values + first * g.value_pad;
+  const auto *keys = s.keys + t * transposed_numbers<Packing>(g, g.key_dim) / g.tiles,
+             *values = s.values + first * g.value_pad;
   for (int64_t row = 0; row < rows.count; row += kTileRows) {
     const StripRange range = strip_range(rows, row, first, g.tile_keys);
     if (range.end == 0) continue;
-    strip(range.m, range.end - range.begin, g.key_dim, s.queries + row * g.key_pad, g.key_pad, 1, keys + range.begin,
-          g.tile_keys, s.logits + range.begin, g.tile_keys, false);
+    strip<Packing>(range.m, range.end - range.begin, steps_of<Packing>(g.key_dim), s.queries + row * g.key_pad,
+                   g.key_pad, kTogether, keys + range.begin * kTogether, g.tile_keys * kTogether,
+                   s.logits + range.begin, g.tile_keys, false);
     for (int64_t i = 0; i < range.m; ++i) {
       float* logits = s.logits + i * g.tile_keys;
       mask_row(rows, row + i, first, range, logits);
       softmax_row(range, logits, s.maximum + row + i, s.sum + (row + i) * kLanes, s.out + (row + i) * g.value_pad,
                   g.value_pad);
+      Packing::put_row(logits + range.begin, range.end - range.begin, s.weights + i * g.tile_keys + range.begin);
     }
-    strip(range.m, g.value_pad, range.high - range.low, s.logits + range.low, g.tile_keys, 1,
-          values + range.low * g.value_pad, g.value_pad, s.out + row * g.value_pad, g.value_pad, true);
+    const int64_t low = range.low / kTogether * kTogether;  // weights that no row sees are zero
+    strip<Packing>(range.m, g.value_pad, steps_of<Packing>(range.high - low), s.weights + low, g.tile_keys, kTogether,
+                   values + low * g.value_pad, g.value_pad * kTogether, s.out + row * g.value_pad, g.value_pad, true);
   }
 }
 
+template <class Packing>
 inline void store_block(const AttentionArgs& args, const AttentionGeometry& g, int64_t group, const BlockRows& rows,
-                        const ForwardScratch& s) {
+                        const ForwardScratch<Packing>& s) {
   const int64_t first_row = group / args.shape.kv_heads * g.tokens;
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t row = first_row + rows.token[i], head = rows.head[i];
@@ -78,18 +92,21 @@ inline void store_block(const AttentionArgs& args, const AttentionGeometry& g, i
   }
 }
 
-inline void attention_forward(const AttentionArgs& args, int64_t group, int64_t block_begin, int64_t block_end,
-                              float* scratch, bool packed) {
+template <class Packing>
+inline void forward_blocks(const AttentionArgs& args, int64_t group, int64_t block_begin, int64_t block_end,
+                           float* scratch, bool keys_packed) {
   const AttentionGeometry g = geometry_of(args.shape);
-  const ForwardScratch s(g, scratch);
-  if (!packed) {
-    pack_keys_transposed(kv_of(args.k, args, group, g.key_dim), args.k.stride, g, g.key_dim, s.keys);
-    pack_keys(kv_of(args.v, args, group, g.value_dim), args.v.stride, g, g.value_dim, g.value_pad, s.values);
+  const ForwardScratch<Packing> s(g, scratch);
+  if (!keys_packed) {
+    pack_keys_transposed<Packing>(kv_of(args.k, args, group, g.key_dim), args.k.stride, g, g.key_dim, s.row, s.keys);
+    pack_keys<Packing>(kv_of(args.v, args, group, g.value_dim), args.v.stride, g, g.value_dim, g.value_pad, s.row,
+                       s.values);
   }
   BlockRows rows;
   for (int64_t block = block_begin; block < block_end; ++block) {
     find_rows(args, g, group, block, rows);
-    pack_rows(args.q, args, g, group, rows, g.key_dim, g.key_pad, static_cast<float>(args.shape.scale), s.queries);
+    load_rows(args.q, args, g, group, rows, g.key_dim, g.key_pad, static_cast<float>(args.shape.scale), s.query_rows);
+    pack_rows<Packing>(s.query_rows, rows.count, g.key_pad, s.queries, nullptr);
     for (int64_t i = 0; i < rows.count; ++i) s.maximum[i] = kNoMaximum;
     for (int64_t i = 0; i < rows.count * kLanes; ++i) s.sum[i] = 0;
     for (int64_t i = 0; i < rows.count * g.value_pad; ++i) s.out[i] = 0;
@@ -99,8 +116,22 @@ inline void attention_forward(const AttentionArgs& args, int64_t group, int64_t 
   }
 }
 
+template <class Pairs = Bf16Pairs>
+inline void attention_forward(const AttentionArgs& args, int64_t group, int64_t block_begin, int64_t block_end,
+                              float* scratch, bool keys_packed, bool bf16_products) {
+  if constexpr (kBf16Products)
+    if (bf16_products)
+      return forward_blocks<PairPacking<Pairs>>(args, group, block_begin, block_end, scratch, keys_packed);
+  forward_blocks<FloatPacking>(args, group, block_begin, block_end, scratch, keys_packed);
+}
+
+// Room for either kind of product.
+template <class Pairs = Bf16Pairs>
 inline int64_t attention_forward_scratch(const AttentionShape& shape) {
-  return ForwardScratch(geometry_of(shape), nullptr).floats;
+  const AttentionGeometry g = geometry_of(shape);
+  const int64_t floats = ForwardScratch<FloatPacking>(g, nullptr).floats;
+  if constexpr (kBf16Products) return max_of(floats, ForwardScratch<PairPacking<Pairs>>(g, nullptr).floats);
+  return floats;
 }
 
 }  // namespace

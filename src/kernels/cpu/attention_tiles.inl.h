@@ -49,6 +49,10 @@ struct Carver {
     used += round_up(floats, 16);
     return piece;
   }
+  template <class Number>
+  Number* take_numbers(int64_t numbers) {
+    return reinterpret_cast<Number*>(take((numbers * static_cast<int64_t>(sizeof(Number)) + 3) / 4));
+  }
 };
 
 // The rows of a block: which token and head, and which keys [low, high) each sees.
@@ -82,36 +86,103 @@ inline void find_rows(const AttentionArgs& args, const AttentionGeometry& g, int
   }
 }
 
-// out[i] = factor · the dims of row i of a [rows, heads · dim] tensor, padded with zeros to `pad`.
-inline void pack_rows(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
+// How the operands of the products are kept: as f32 …
+struct FloatPacking : FloatOperands {
+  static void put_row(const float* x, int64_t n, float* out) {
+    if (x != out)
+      for (int64_t i = 0; i < n; i += kLanes) store(out + i, mfa::load(x + i));
+  }
+  // One step of k: the row itself.
+  static void put_step(const float* x, const float*, int64_t n, float* out) { put_row(x, n, out); }
+};
+// … or rounded to bf16, rows of B in pairs.
+template <class Pairs>
+struct PairPacking : PairOperands<Pairs> {
+  static void put_row(const float* x, int64_t n, uint16_t* out) {
+    for (int64_t i = 0; i < n; i += kLanes) store_bf16(out + i, mfa::load(x + i));
+  }
+  static void put_step(const float* x, const float* y, int64_t n, uint16_t* out) {
+    for (int64_t i = 0; i < n; i += kLanes) Pairs::store_pairs(out + 2 * i, mfa::load(x + i), mfa::load(y + i));
+  }
+};
+
+// Memory for `numbers` packed ones: the f32 numbers `x` themselves where packing changes nothing.
+template <class Packing>
+inline typename Packing::Number* packed(Carver& carve, float* x, int64_t numbers) {
+  if constexpr (Packing::kTogether == 1)
+    return x;
+  else
+    return carve.take_numbers<typename Packing::Number>(numbers);
+}
+
+// out[i] = factor · the dims of row i of a [rows, heads · dim] tensor, padded with zeros to `pad`, as f32.
+inline void load_rows(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
                       const BlockRows& rows, int64_t dim, int64_t pad, float factor, float* out) {
   const int64_t first_row = group / args.shape.kv_heads * g.tokens;
   for (int64_t i = 0; i < rows.count; ++i) {
     const float* src = row_of(x, first_row + rows.token[i]) + rows.head[i] * dim;
     float* dst = out + i * pad;
-    each_vec(dim, [&](int64_t c, auto part) { store(dst + c, load(src + c, part) * splat(factor)); });
+    for (int64_t c = dim; c < pad; ++c) dst[c] = 0;
+    each_vec(dim, [&](int64_t c, auto part) { store(dst + c, load(src + c, part) * splat(factor), part); });
   }
 }
 
-// Row-major [padded_tokens][pad], zeros beyond the sequence and beyond dim. x: one KV head of one sequence.
-inline void pack_keys(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, int64_t pad,
-                      float* out) {
-  for (int64_t j = 0; j < g.tokens; ++j)
-    each_vec(dim, [&](int64_t c, auto part) { store(out + j * pad + c, load(x + j * stride + c, part)); });
-  for (int64_t i = g.tokens * pad; i < g.padded_tokens * pad; ++i) out[i] = 0;
+// Rows x [rows][pad] as operands A, and as operands B: [rows / kTogether][pad][kTogether]; null: not wanted. Both are x
+// itself where nothing is rounded. A row beyond the last counts as zeros: x has room for it.
+template <class Packing>
+inline void pack_rows(float* x, int64_t count, int64_t pad, typename Packing::Number* rows,
+                      typename Packing::Number* steps) {
+  if (count % Packing::kTogether != 0)
+    for (int64_t c = 0; c < pad; ++c) x[count * pad + c] = 0;
+  for (int64_t i = 0; rows != nullptr && i < count; ++i) Packing::put_row(x + i * pad, pad, rows + i * pad);
+  for (int64_t i = 0; steps != nullptr && i < count; i += Packing::kTogether)
+    Packing::put_step(x + i * pad, x + (i + 1) * pad, pad, steps + i * pad);
 }
 
-// Transposed tiles [tiles][dim][tile_keys]. Sixteen dims at a time, one cache line of each key.
-inline void pack_keys_transposed(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, float* out) {
+// Keys or values of one KV head as operands B along tokens: [padded_tokens / kTogether][pad][kTogether], zeros beyond
+// the sequence and beyond dim. `row`: kTogether · pad floats.
+template <class Packing>
+inline void pack_keys(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, int64_t pad, float* row,
+                      typename Packing::Number* out) {
+  for (int64_t j = 0; j < g.padded_tokens; j += Packing::kTogether) {
+    for (int64_t i = 0; i < Packing::kTogether; ++i) {
+      float* to = row + i * pad;
+      if (j + i < g.tokens)
+        each_vec(dim, [&](int64_t c, auto part) { store(to + c, load(x + (j + i) * stride + c, part)); });
+      else
+        for (int64_t c = 0; c < pad; ++c) to[c] = 0;
+    }
+    Packing::put_step(row, row + pad, pad, out + j * pad);
+  }
+}
+
+// The steps of k that `dim` numbers take.
+template <class Packing>
+inline int64_t steps_of(int64_t dim) {
+  return (dim + Packing::kTogether - 1) / Packing::kTogether;
+}
+template <class Packing>
+inline int64_t transposed_numbers(const AttentionGeometry& g, int64_t dim) {
+  return g.padded_tokens * steps_of<Packing>(dim) * Packing::kTogether;
+}
+
+// The same as operands B along dims: tiles [tiles][dim / kTogether][tile_keys][kTogether], zeros beyond. Sixteen dims
+// at a time, one cache line of each key. `row`: kTogether · tile_keys floats.
+template <class Packing>
+inline void pack_keys_transposed(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, float* row,
+                                 typename Packing::Number* out) {
+  const int64_t steps = steps_of<Packing>(dim);
   for (int64_t t = 0; t < g.tiles; ++t) {
-    float* tile_out = out + t * dim * g.tile_keys;
+    typename Packing::Number* tile_out = out + t * steps * g.tile_keys * Packing::kTogether;
     const int64_t first = t * g.tile_keys, count = min_of(g.tile_keys, g.tokens - first);
-    for (int64_t c0 = 0; c0 < dim; c0 += 16) {
-      const int64_t c1 = min_of(dim, c0 + 16);
-      for (int64_t c = c0; c < c1; ++c) {
-        for (int64_t j = 0; j < count; ++j) tile_out[c * g.tile_keys + j] = x[(first + j) * stride + c];
-        for (int64_t j = count; j < g.tile_keys; ++j) tile_out[c * g.tile_keys + j] = 0;
+    for (int64_t p = 0; p < steps; ++p) {
+      for (int64_t i = 0; i < Packing::kTogether; ++i) {
+        const int64_t c = p * Packing::kTogether + i;
+        float* to = row + i * g.tile_keys;
+        for (int64_t j = 0; j < count; ++j) to[j] = c < dim ? x[(first + j) * stride + c] : 0;
+        for (int64_t j = count; j < g.tile_keys; ++j) to[j] = 0;
       }
+      Packing::put_step(row, row + g.tile_keys, g.tile_keys, tile_out + p * g.tile_keys * Packing::kTogether);
     }
   }
 }

@@ -58,7 +58,7 @@ void CpuDevice::attention_forward(const AttentionArgs& args) {
     float* scratch = reinterpret_cast<float*>(args.scratch.data) + thread * scratch_floats;
     int64_t& packed = packed_group_[static_cast<size_t>(thread)];
     kernels_.attention_forward(args, group, blocks * piece / pieces, blocks * (piece + 1) / pieces, scratch,
-                               packed == group);
+                               packed == group, multiplies_bf16());
     packed = group;
   };
   parallel_tasks(groups * pieces, std::cref(task));
@@ -76,7 +76,8 @@ void CpuDevice::attention_backward(const AttentionGradArgs& args) {
   float* const partials = memory + num_threads() * scratch_floats;
   const auto task = [&](int64_t i, int thread) {
     float* partial = partials + (parts == 1 ? thread : i) * partial_floats;
-    kernels_.attention_backward(args, i / parts, i % parts, parts, memory + thread * scratch_floats, partial);
+    kernels_.attention_backward(args, i / parts, i % parts, parts, memory + thread * scratch_floats, partial,
+                                multiplies_bf16());
     if (parts == 1) kernels_.attention_reduce(args, i, 1, partial, 0, shape.tokens);
   };
   parallel_tasks(groups * parts, std::cref(task));

@@ -60,6 +60,7 @@ class CpuDevice final : public Device {
   // Σ or max over blocks of x that do not depend on the threads; block results in `partials_`, in order.
   template <class F>
   std::span<const double> over_blocks(const Tensor& x, const F& of_block);
+  bool multiplies_bf16() const { return precision_ == Precision::bf16 && kernels_.bf16_products; }
   void paged_apart(const PagedAttentionArgs& args, int64_t splits);
   void paged_together(const PagedAttentionArgs& args);
 

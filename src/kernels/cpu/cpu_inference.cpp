@@ -257,8 +257,7 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
   check_paged(args);
   find_pieces(args, kernels_.paged_rows, paged_pieces_);
   int64_t splits = 0;
-  const bool bf16_products =
-      precision_ == Precision::bf16 && kernels_.bf16_products && args.pool->spec().type == DType::bf16;
+  const bool bf16_products = multiplies_bf16() && args.pool->spec().type == DType::bf16;
   for (PagedPiece& piece : paged_pieces_) {
     piece.bf16_products = bf16_products;
     splits += piece.split_end - piece.split_begin;

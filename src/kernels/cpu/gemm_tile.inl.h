@@ -1,5 +1,5 @@
-// The one register-tiled product, C[m × n] (+)= A[m × k] · B[k × n] in f32, that attention and the loop GEMM are made
-// of.
+// The one register-tiled product, C[m × n] (+)= A[m × k] · B[k × n], that attention and the loop GEMM are made of: of
+// f32 numbers, or of bf16 ones, two of k a step, where the path multiplies them.
 //
 // A is read by broadcast with two strides, so that A or A^T serve alike; B and C are row-major, n a multiple of the
 // vector width. kTileRows × 2 vectors of C stay in registers along all of k: kTileRows·2 FMAs for kTileRows + 2 loads.
@@ -13,42 +13,64 @@
 namespace mfa {
 namespace {
 
-template <int M, int N>
-inline void tile(int64_t k, const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_row, float* c,
-                 int64_t c_row, bool add) {
+// What a product reads: f32 numbers …
+struct FloatOperands {
+  using Number = float;
+  static constexpr int64_t kTogether = 1;  // numbers of k in one step
+  static Vec load(const float* b) { return mfa::load(b); }
+  static Vec splat(const float* a) { return mfa::splat(*a); }
+  static Vec add(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
+};
+// … or bf16 numbers, k in pairs: A has the two numbers of a pair side by side, B is [k / 2][n][2].
+template <class Pairs>
+struct PairOperands {
+  using Number = uint16_t;
+  static constexpr int64_t kTogether = 2;
+  static auto load(const uint16_t* b) { return Pairs::load(b); }
+  static auto splat(const uint16_t* a) { return Pairs::splat(a); }
+  static Vec add(typename Pairs::Pair a, typename Pairs::Pair b, Vec sum) { return Pairs::add(a, b, sum); }
+};
+
+template <int M, int N, class Operands>
+inline void tile(int64_t steps, const typename Operands::Number* a, int64_t a_row, int64_t a_step,
+                 const typename Operands::Number* b, int64_t b_step, float* c, int64_t c_row, bool add) {
   Vec sum[M][N];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < N; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
-  for (int64_t p = 0; p < k; ++p) {
-    Vec bv[N];
-    for (int j = 0; j < N; ++j) bv[j] = load(b + j * kLanes);
+  for (int64_t p = 0; p < steps; ++p) {
+    decltype(Operands::load(b)) bv[N];
+    for (int j = 0; j < N; ++j) bv[j] = Operands::load(b + j * Operands::kTogether * kLanes);
     for (int i = 0; i < M; ++i) {
-      const Vec av = splat(a[i * a_row]);
-      for (int j = 0; j < N; ++j) sum[i][j] = fma(av, bv[j], sum[i][j]);
+      const auto av = Operands::splat(a + i * a_row);
+      for (int j = 0; j < N; ++j) sum[i][j] = Operands::add(av, bv[j], sum[i][j]);
     }
-    a += a_k;
-    b += b_row;
+    a += a_step;
+    b += b_step;
   }
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < N; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
 }
 
-template <int M>
-inline void strip_of(int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k, const float* b, int64_t b_row,
-                     float* c, int64_t c_row, bool add) {
+template <int M, class Operands>
+inline void strip_of(int64_t n, int64_t steps, const typename Operands::Number* a, int64_t a_row, int64_t a_step,
+                     const typename Operands::Number* b, int64_t b_step, float* c, int64_t c_row, bool add) {
+  constexpr int64_t kWide = Operands::kTogether;
   int64_t j = 0;
-  for (; j + 2 * kLanes <= n; j += 2 * kLanes) tile<M, 2>(k, a, a_row, a_k, b + j, b_row, c + j, c_row, add);
-  if (j < n) tile<M, 1>(k, a, a_row, a_k, b + j, b_row, c + j, c_row, add);
+  for (; j + 2 * kLanes <= n; j += 2 * kLanes)
+    tile<M, 2, Operands>(steps, a, a_row, a_step, b + j * kWide, b_step, c + j, c_row, add);
+  if (j < n) tile<M, 1, Operands>(steps, a, a_row, a_step, b + j * kWide, b_step, c + j, c_row, add);
 }
 
-// 1 ≤ m ≤ kTileRows rows.
-template <int M = kTileRows>
-inline void strip(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_k, const float* b,
-                  int64_t b_row, float* c, int64_t c_row, bool add) {
+// 1 ≤ m ≤ kTileRows rows, `steps` of Operands::kTogether numbers of k. Strides in numbers; a_step and b_step are a
+// step's.
+template <class Operands = FloatOperands, int M = kTileRows>
+inline void strip(int64_t m, int64_t n, int64_t steps, const typename Operands::Number* a, int64_t a_row,
+                  int64_t a_step, const typename Operands::Number* b, int64_t b_step, float* c, int64_t c_row,
+                  bool add) {
   if (m == M) {
-    strip_of<M>(n, k, a, a_row, a_k, b, b_row, c, c_row, add);
+    strip_of<M, Operands>(n, steps, a, a_row, a_step, b, b_step, c, c_row, add);
   } else if constexpr (M > 1) {
-    strip<M - 1>(m, n, k, a, a_row, a_k, b, b_row, c, c_row, add);
+    strip<Operands, M - 1>(m, n, steps, a, a_row, a_step, b, b_step, c, c_row, add);
   }
 }
 

@@ -84,16 +84,16 @@ struct KernelTable {
   void (*adamw)(const AdamWArgs&, int64_t begin, int64_t end);  // numbers, not rows
 
   // Training attention. A group is one KV head of one sequence; its rows, (token, query head) flattened, come in
-  // `attention_blocks` blocks. Scratch in floats.
+  // `attention_blocks` blocks. Scratch in floats. bf16_products: all operands of products rounded to bf16.
   int64_t (*attention_blocks)(const AttentionShape&);
   int64_t (*attention_forward_scratch)(const AttentionShape&);
   int64_t (*attention_backward_scratch)(const AttentionShape&);
   int64_t (*attention_partial)(const AttentionShape&);  // dK and dV of one group
   void (*attention_forward)(const AttentionArgs&, int64_t group, int64_t block_begin, int64_t block_end, float* scratch,
-                            bool packed);
+                            bool keys_packed, bool bf16_products);
   // Blocks part, part + parts, …; dK and dV of these blocks go to `partial`.
   void (*attention_backward)(const AttentionGradArgs&, int64_t group, int64_t part, int64_t parts, float* scratch,
-                             float* partial);
+                             float* partial, bool bf16_products);
   // dk and dv of tokens [begin, end) from the partial sums, which lie attention_partial() apart.
   void (*attention_reduce)(const AttentionGradArgs&, int64_t group, int64_t parts, const float* partials, int64_t begin,
                            int64_t end);

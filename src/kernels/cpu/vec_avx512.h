@@ -126,6 +126,12 @@ struct Bf16Pairs {  // static functions: what a tile is compiled for
   static Vec second(Pair x) {
     return {_mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u))))};
   }
+  // p[2i], p[2i + 1] = x_i, y_i in bf16; denormals become zero.
+  static void store_pairs(uint16_t* p, Vec x, Vec y) {
+    const __m512i low = _mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)));
+    const __m512i high = _mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y.v)));
+    _mm512_storeu_si512(p, _mm512_or_si512(low, _mm512_maskz_slli_epi32(0xffff, high, 16)));
+  }
   // p[0 … 2·kLanes) = x, y in bf16; denormals become zero.
   static void store(uint16_t* p, Vec x, Vec y) {
     _mm512_storeu_si512(p, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y.v, x.v)));

@@ -136,6 +136,7 @@ struct Bf16Pairs {
   static Vec first(Pair x) { return x.first; }
   static Vec second(Pair x) { return x.second; }
   static void store(uint16_t* p, Vec x, Vec y);
+  static void store_pairs(uint16_t* p, Vec x, Vec y);
 };
 // p[0 … 3] = the sums of the lanes of a, b, c, d.
 inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
@@ -177,6 +178,13 @@ inline void store_bf16(uint16_t* p, Vec x, Part part) {
 inline void Bf16Pairs::store(uint16_t* p, Vec x, Vec y) {
   store_bf16(p, x);
   store_bf16(p + kLanes, y);
+}
+// p[2i], p[2i + 1] = x_i, y_i in bf16.
+inline void Bf16Pairs::store_pairs(uint16_t* p, Vec x, Vec y) {
+  uint16_t first[kLanes], second[kLanes];
+  store_bf16(first, x);
+  store_bf16(second, y);
+  for (int i = 0; i < kLanes; ++i) p[2 * i] = first[i], p[2 * i + 1] = second[i];
 }
 
 }  // namespace
