@@ -4,10 +4,10 @@
 usage: predicted_decode.py [MFA] [--size 100m] [--precision auto|bf16|f32] [--kv auto|f32|bf16|int8] [--rounds N]
                            [--contexts 512,16384] [--presets mha,mqa,…] [--json FILE]
 
-A round measures the machine's operations one by one (`mfa info --cpu --measure`, into a table of its own) and at once a
-model (`mfa bench model`), whose prediction reads that table: nothing is fitted on models. A machine that others share
-is half as fast in one minute as in another, so it is measured anew for each preset, and each model's ratio is the
-median over the rounds. Exit 0 when all ratios lie within 20 %, 1 otherwise."""
+A round measures the machine's operations one by one (`mfa info --cpu --measure`, into a table of its own) and then
+each model (`mfa bench model`), whose prediction reads that table: nothing is fitted on models. A machine that others
+share is half as fast in one minute as in another, so one round says little: of predictions and of measurements the
+median over the rounds is taken, and the two are compared. Exit 0 when all ratios lie within 20 %, 1 otherwise."""
 
 import argparse
 import json
@@ -35,22 +35,23 @@ def main():
     parser.add_argument("--contexts", default="512,16384")
     parser.add_argument("--presets", default=PRESETS)
     parser.add_argument("--batch", default="1")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1, help="of measuring a model and context")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of measuring a model and context")
     parser.add_argument("--json", type=Path, help="write every row of every round to this file")
     args = parser.parse_args()
 
     found = {}  # (preset, context, batch) -> rows
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "hardware.json"
-        for _ in range(args.rounds):
+        for turn in range(args.rounds):
+            machine = run(args.mfa, "info", "--cpu", "--measure", "--out", table, "--json", "-", "--quiet")["machine"]
             for preset in args.presets.split(","):
-                machine = run(args.mfa, "info", "--cpu", "--measure", "--out", table, "--json", "-", "--quiet")["machine"]
                 for measured in run(args.mfa, "bench", "model", "--attention", preset, "--size", args.size, "--context",
                                     args.contexts, "--batch", args.batch, "--precision", args.precision, "--kv", args.kv,
                                     "--seconds", args.seconds, "--hardware", "this-cpu", "--hardware-file", table,
                                     "--json", "-", "--quiet")["rows"]:
                     found.setdefault((preset, measured["context"], measured["batch"]), []).append(measured)
+            print(f"round {turn + 1} of {args.rounds}", file=sys.stderr)
 
     first = next(iter(found.values()))[0]
     print(f"{machine['cpu']} ({machine['cpu_path']}), {machine['threads']} threads; {args.size}, "
@@ -58,11 +59,11 @@ def main():
     print(f"{'attention':10}{'context':>9}{'batch':>7}{'measured ms':>13}{'predicted ms':>14}{'ratio':>8}   of each round")
     worst = 0
     for (preset, context, batch), rows in found.items():
-        ratios = [r["predicted_seconds"] / r["seconds"] for r in rows]
-        worst = max(worst, abs(median(ratios) - 1))
-        print(f"{preset:10}{context:9,}{batch:7}{1e3 * median(r['seconds'] for r in rows):13.2f}"
-              f"{1e3 * median(r['predicted_seconds'] for r in rows):14.2f}{median(ratios):8.3f}   "
-              + " ".join(f"{ratio:.2f}" for ratio in ratios))
+        measured, predicted = (median(r[key] for r in rows) for key in ("seconds", "predicted_seconds"))
+        ratio = predicted / measured
+        worst = max(worst, abs(ratio - 1))
+        print(f"{preset:10}{context:9,}{batch:7}{1e3 * measured:13.2f}{1e3 * predicted:14.2f}{ratio:8.3f}   "
+              + " ".join(f"{r['predicted_seconds'] / r['seconds']:.2f}" for r in rows))
     print(f"largest miss {100 * worst:.1f} % of {len(found)} (at most {100 * MOST:.0f} %)")
     if args.json:
         args.json.write_text(json.dumps({"machine": machine, "rows": [r for rows in found.values() for r in rows]}, indent=1))
