@@ -21,12 +21,26 @@ struct AnyBlock {
   }
 };
 
+// A whole block of 8-bit rows in pairs.
+struct Int8Block {
+  const int8_t* data;
+  const float* scales;  // one a token
+  void load_row(int64_t row, Vec& x, Vec& y) const {
+    const int8_t* pair = data + row / 2 * 4 * kLanes;
+    const IntVec a = load_int8_pairs(pair), b = load_int8_pairs(pair + 2 * kLanes);
+    const Vec scale = splat(scales[row]);
+    x = (row % 2 == 0 ? first_of_pairs(a) : second_of_pairs(a)) * scale;
+    y = (row % 2 == 0 ? first_of_pairs(b) : second_of_pairs(b)) * scale;
+  }
+};
+
 // f(a function that gives the block of dims [c, c + kBlock)), read as the page's type and width allow.
 template <class F>
 inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTile& t, F&& f) {
   const std::byte* data = t.head + at.keys.begin;
   const int64_t block_bytes = kBlock * at.tokens * at.keys.size();
   const bool whole = at.keys.outer % kBlock == 0;
+  const auto scales_at = [&](int64_t c) { return s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile - t.offset; };
   if (whole && at.keys.type == DType::bf16)
     with_bf16_block(at.keys.paired(), data, [&](auto first) {
       f([=](int64_t c) {
@@ -37,11 +51,10 @@ inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTi
     });
   else if (whole && at.keys.type == DType::f32)
     f([=](int64_t c) { return FloatBlock{reinterpret_cast<const float*>(data + c / kBlock * block_bytes)}; });
+  else if (whole && at.keys.paired())
+    f([=](int64_t c) { return Int8Block{reinterpret_cast<const int8_t*>(data + c * at.tokens), scales_at(c)}; });
   else
-    f([&](int64_t c) {
-      const float* scales = s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile - t.offset;
-      return AnyBlock{at.keys, t.head, c / kBlock, scales};
-    });
+    f([&](int64_t c) { return AnyBlock{at.keys, t.head, c / kBlock, scales_at(c)}; });
 }
 
 // Where unpacked keys go, two vectors of dims at a time: to the f32 numbers of s.block …

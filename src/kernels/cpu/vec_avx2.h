@@ -136,6 +136,9 @@ inline IntVec add_products(IntVec a, IntVec b, IntVec sum) {
   asm("" : "+x"(result));
   return {result};
 }
+// Of the pairs in each lane, the first or the second.
+inline Vec first_of_pairs(IntVec x) { return {_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(x.v, 16), 16))}; }
+inline Vec second_of_pairs(IntVec x) { return {_mm256_cvtepi32_ps(_mm256_srai_epi32(x.v, 16))}; }
 inline Vec to_float(IntVec x) { return {_mm256_cvtepi32_ps(x.v)}; }
 inline void store_int16(int16_t* p, Vec x) {
   const __m256i n = _mm256_cvtps_epi32(x.v);

@@ -164,6 +164,11 @@ inline IntVec add_products(IntVec a, IntVec b, IntVec sum) {
   asm("" : "+v"(result));
   return {result};
 }
+// Of the pairs in each lane, the first or the second.
+inline Vec second_of_pairs(IntVec x) {
+  return {_mm512_maskz_cvtepi32_ps(0xffff, _mm512_maskz_srai_epi32(0xffff, x.v, 16))};
+}
+inline Vec first_of_pairs(IntVec x) { return second_of_pairs({_mm512_maskz_slli_epi32(0xffff, x.v, 16)}); }
 inline Vec to_float(IntVec x) { return {_mm512_maskz_cvtepi32_ps(0xffff, x.v)}; }
 inline void store_int16(int16_t* p, Vec x) {
   const __m512i n = _mm512_maskz_cvtps_epi32(0xffff, x.v);

@@ -152,6 +152,9 @@ inline IntVec load_int8_pairs(const int8_t* p) { return {Int4{p[0], p[2], p[4], 
 inline IntVec splat_pair(const int16_t* p) { return {Int4{p[0], p[0], p[0], p[0]}, Int4{p[1], p[1], p[1], p[1]}}; }
 // sum + a₀b₀ + a₁b₁ of the pairs in each lane.
 inline IntVec add_products(IntVec a, IntVec b, IntVec sum) { return {sum.v + a.v * b.v + a.second * b.second, sum.second}; }
+// Of the pairs in each lane, the first or the second.
+inline Vec first_of_pairs(IntVec x) { return {__builtin_convertvector(x.v, Float4)}; }
+inline Vec second_of_pairs(IntVec x) { return {__builtin_convertvector(x.second, Float4)}; }
 inline Vec to_float(IntVec x) { return {__builtin_convertvector(x.v, Float4)}; }
 // The nearest integers of numbers within ±32767.
 inline void store_int16(int16_t* p, Vec x) {
