@@ -50,8 +50,8 @@ class AtomicFile {
   int fd_ = -1;
 };
 
-bool is_temporary(std::string_view name);    // a name that AtomicFile gives to what is not committed yet
-void sync_folder(const fs::path& folder);    // fsync: entries made in it are on disk from now on
+bool is_temporary(std::string_view name);  // a name that AtomicFile gives to what is not committed yet
+void sync_folder(const fs::path& folder);  // fsync: entries made in it are on disk from now on
 
 void write_file(const fs::path& path, std::string_view text);  // AtomicFile in one call
 std::string read_file(const fs::path& path);                   // the whole file; BadInput if it cannot be read

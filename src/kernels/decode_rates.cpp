@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 
+#include "base/median.h"
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/thread_team.h"
@@ -27,9 +28,7 @@ double mean_seconds(double budget, const std::function<void(int64_t)>& call) {
     call(i);
     seconds.push_back(now_seconds() - began);
   }
-  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
-  const double most = 10 * *middle;
+  const double most = 10 * median(seconds);
   double sum = 0, kept = 0;
   for (const double s : seconds) {
     if (s > most) continue;

@@ -88,7 +88,7 @@ struct AttentionSpec {
   }
   // What one token leaves in the cache of one layer that owns a cache, in numbers.
   int64_t cache_numbers() const;
-  int64_t cache_scales() const;   // bf16 scales beside them in an int8 cache: one a vector and 64 of its numbers
+  int64_t cache_scales() const;  // bf16 scales beside them in an int8 cache: one a vector and 64 of its numbers
   bool operator==(const AttentionSpec&) const = default;
 };
 

@@ -22,8 +22,8 @@ Json config_to_json(const ModelConfig& config, std::string_view dtype = "float32
 // BadInput, naming `where` and the key, for what is missing, out of range, or asks for something we do not have.
 ModelConfig config_from_json(const Json& json, std::string_view where);
 
-// DeepSeek's own checkpoints rotate neighbouring rows (2i, 2i + 1) where ours and all others rotate (i, i + dim/2): true
-// if the weights beside this config are in that order.
+// DeepSeek's own checkpoints rotate neighbouring rows (2i, 2i + 1) where ours and all others rotate (i, i + dim/2):
+// true if the weights beside this config are in that order.
 bool rotates_neighbours(const Json& json, std::string_view where);
 
 // The spec itself, as `mfa_cpp` folders hold it and `train --config` takes it.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "base/median.h"
 #include "base/progress.h"
 #include "base/random.h"
 #include "model/parameter_store.h"
@@ -39,8 +40,7 @@ double median_seconds(int64_t copies, double budget, const Call& call) {
     call(i % copies);
     seconds.push_back(now_seconds() - began);
   }
-  std::nth_element(seconds.begin(), seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2), seconds.end());
-  return seconds[seconds.size() / 2];
+  return median(std::move(seconds));
 }
 
 // Page pools full of random keys and values, and the rotation tables of key reuse: what the engine computes.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/median.h"
 #include "base/progress.h"
 #include "base/random.h"
 #include "model/parameter_store.h"
@@ -71,13 +72,6 @@ struct StepTimes {
     vectors.push_back(clock->seconds(OperationKind::vector));
   }
 };
-
-double median(std::vector<double>& seconds) {
-  if (seconds.empty()) return 0;
-  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
-  return *middle;
-}
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/median.h"
 #include "base/progress.h"
 #include "formats/json.h"
 #include "kernels/machine.h"
@@ -53,8 +54,7 @@ void read_log(const fs::path& folder, RunRecord& record) {
     if (const auto loss = find_double(line, "val_loss", where)) record.run.val_curve.push_back({step, *loss});
   }
   if (rates.empty()) return;
-  std::nth_element(rates.begin(), rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2), rates.end());
-  record.tokens_per_s = rates[rates.size() / 2];
+  record.tokens_per_s = median(std::move(rates));
 }
 
 void write_record(const fs::path& file, const RunRecord& record) {

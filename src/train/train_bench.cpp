@@ -1,9 +1,9 @@
 #include "train/train_bench.h"
 
-#include <algorithm>
 #include <vector>
 
 #include "base/error.h"
+#include "base/median.h"
 #include "base/progress.h"
 #include "base/random.h"
 #include "capacity/capacity.h"
@@ -52,10 +52,9 @@ TrainBenchRow bench_train_step(Device& device, const ModelConfig& config, int64_
     if (step > 2) seconds.push_back(now_seconds() - began);
     progress.update(step);
   }
-  std::nth_element(seconds.begin(), seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2), seconds.end());
   TrainBenchRow row;
   row.parameters = weights.size();
-  row.seconds = seconds[seconds.size() / 2];
+  row.seconds = median(std::move(seconds));
   row.tokens_per_s = static_cast<double>(tokens) / row.seconds;
   row.flops = capacity_of(config, "", {.context = context}).flops_per_token_train * static_cast<double>(tokens);
   row.activation_bytes = model.activation_bytes();

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/median.h"
 #include "base/progress.h"
 #include "capacity/capacity.h"
 #include "kernels/machine.h"
@@ -26,12 +27,6 @@ namespace {
 
 // The training loss that is reported is smoothed, and its state is part of the checkpoint.
 constexpr double kSmoothing = 0.95;
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 std::unique_ptr<BatchSource> make_loader(const Corpus& corpus, const TrainOptions& options) {
   if (corpus.row_context == 0) return std::make_unique<Loader>(corpus.train, options.context, options.seed);

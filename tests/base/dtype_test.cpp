@@ -23,10 +23,10 @@ TEST(Bf16, EveryValueSurvivesTheRoundTrip) {
 
 TEST(Bf16, RoundsToNearestTiesToEven) {
   // bf16 has 7 bits of fraction: above 1 its neighbours are 2^-7 apart.
-  EXPECT_EQ(to_float(to_bf16(1 + 0x1p-8f)), 1.0f);                     // tie, down to the even one
-  EXPECT_EQ(to_float(to_bf16(1 + 0x3p-8f)), 1 + 0x1p-6f);              // tie, up to the even one
-  EXPECT_EQ(to_float(to_bf16(1 + 0x1p-8f + 0x1p-23f)), 1 + 0x1p-7f);   // just above a tie
-  EXPECT_EQ(to_float(to_bf16(1 + 0x3p-8f - 0x1p-23f)), 1 + 0x1p-7f);   // just below a tie
+  EXPECT_EQ(to_float(to_bf16(1 + 0x1p-8f)), 1.0f);                    // tie, down to the even one
+  EXPECT_EQ(to_float(to_bf16(1 + 0x3p-8f)), 1 + 0x1p-6f);             // tie, up to the even one
+  EXPECT_EQ(to_float(to_bf16(1 + 0x1p-8f + 0x1p-23f)), 1 + 0x1p-7f);  // just above a tie
+  EXPECT_EQ(to_float(to_bf16(1 + 0x3p-8f - 0x1p-23f)), 1 + 0x1p-7f);  // just below a tie
   EXPECT_EQ(to_float(to_bf16(-1 - 0x3p-8f)), -1 - 0x1p-6f);
 }
 
@@ -34,7 +34,8 @@ TEST(Bf16, TheNearestOfBothNeighboursIsTaken) {
   for (uint32_t bits = 0x3f000000; bits < 0x3f020000; bits += 17) {
     const float x = std::bit_cast<float>(bits);
     const float rounded = to_float(to_bf16(x));
-    const float below = std::bit_cast<float>(bits & 0xffff0000u), above = std::bit_cast<float>((bits & 0xffff0000u) + 0x10000u);
+    const float below = std::bit_cast<float>(bits & 0xffff0000u),
+                above = std::bit_cast<float>((bits & 0xffff0000u) + 0x10000u);
     ASSERT_TRUE(rounded == below || rounded == above);
     ASSERT_LE(std::abs(rounded - x), std::abs((rounded == below ? above : below) - x));
   }
@@ -44,7 +45,8 @@ TEST(Bf16, KeepsSpecialValues) {
   EXPECT_EQ(to_float(to_bf16(kInfinity)), kInfinity);
   EXPECT_EQ(to_float(to_bf16(-kInfinity)), -kInfinity);
   EXPECT_EQ(to_bf16(-0.0f).bits, 0x8000);
-  EXPECT_EQ(to_float(to_bf16(std::numeric_limits<float>::max())), kInfinity) << "beyond the largest bf16, nearest is infinity";
+  EXPECT_EQ(to_float(to_bf16(std::numeric_limits<float>::max())), kInfinity)
+      << "beyond the largest bf16, nearest is infinity";
   EXPECT_EQ(to_float(to_bf16(0x1p-133f)), 0x1p-133f) << "the smallest subnormal bf16";
 }
 

@@ -12,7 +12,8 @@ namespace {
 TEST(Random, IsXoshiro256StarStar) {
   Random random(Random::State{1, 2, 3, 4});
   for (const uint64_t expected : {UINT64_C(11520), UINT64_C(0), UINT64_C(1509978240), UINT64_C(1215971899390074240),
-                                  UINT64_C(1216172134540287360), UINT64_C(607988272756665600)}) EXPECT_EQ(random.next(), expected);
+                                  UINT64_C(1216172134540287360), UINT64_C(607988272756665600)})
+    EXPECT_EQ(random.next(), expected);
 }
 
 // A stream must never change: checkpoints, recipes and published results name seeds. The values come from a separate

@@ -1,9 +1,10 @@
+#include "kernels/guarded_device.h"
+
 #include <sys/mman.h>
 
 #include <algorithm>
 
 #include "base/error.h"
-#include "kernels/guarded_device.h"
 
 namespace mfa {
 

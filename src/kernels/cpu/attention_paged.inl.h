@@ -8,8 +8,8 @@
 //   Rotation on read: a split's start rotates the queries, a token's offset in the split the key: R(start + offset) =
 //     R(start) R(offset). An offset's angle is read from the tables every kKeyBlock tokens and turned from there: whole
 //     tables would cost 8·half bytes a token, more than a bf16 key, and from L2 they take the time of the turning.
-//   int8: 16-bit queries and probabilities times 8-bit keys and values, summed in 32 bits, scaled for each 64 dims. Scores
-//     of keys that hold their values are f32: 8-bit keys unpack as fast as bf16 ones (4.34 against 4.34 ms).
+//   int8: 16-bit queries and probabilities times 8-bit keys and values, summed in 32 bits, scaled for each 64 dims.
+//     Scores of keys that hold their values are f32: 8-bit keys unpack as fast as bf16 ones.
 //   bf16 where the path multiplies it: queries and probabilities rounded to bf16, sums in f32, nothing to unpack.
 // Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims that are not multiples of two vectors
 // (the narrow last block is unpacked to f32 first), and for int8 of odd sizes (f32 scores).

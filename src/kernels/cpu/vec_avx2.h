@@ -142,7 +142,8 @@ inline Vec second_of_pairs(IntVec x) { return {_mm256_cvtepi32_ps(_mm256_srai_ep
 inline Vec to_float(IntVec x) { return {_mm256_cvtepi32_ps(x.v)}; }
 inline void store_int16(int16_t* p, Vec x) {
   const __m256i n = _mm256_cvtps_epi32(x.v);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)));
 }
 
 // To nearest, ties to even, NaN stays NaN; as an f32 whose lower half is zero.

@@ -115,7 +115,7 @@ inline void load_bf16_pair(const uint16_t* p, Vec& first, Vec& second) {
   second = {reinterpret_cast<Float4>(UInt4{p[1], p[3], p[5], p[7]} << 16)};
 }
 
-// Products of bf16 numbers, summed in f32: no gain here, but the algorithms made for them run, and are tested, anywhere.
+// Products of bf16 numbers, summed in f32: no gain here, but so the algorithms made for them are tested anywhere.
 constexpr bool kBf16Products = true;
 struct Bf16Pairs {
   struct Pair {
@@ -151,7 +151,9 @@ inline IntVec int_zero() { return {Int4{}, Int4{}}; }
 inline IntVec load_int8_pairs(const int8_t* p) { return {Int4{p[0], p[2], p[4], p[6]}, Int4{p[1], p[3], p[5], p[7]}}; }
 inline IntVec splat_pair(const int16_t* p) { return {Int4{p[0], p[0], p[0], p[0]}, Int4{p[1], p[1], p[1], p[1]}}; }
 // sum + a₀b₀ + a₁b₁ of the pairs in each lane.
-inline IntVec add_products(IntVec a, IntVec b, IntVec sum) { return {sum.v + a.v * b.v + a.second * b.second, sum.second}; }
+inline IntVec add_products(IntVec a, IntVec b, IntVec sum) {
+  return {sum.v + a.v * b.v + a.second * b.second, sum.second};
+}
 // Of the pairs in each lane, the first or the second.
 inline Vec first_of_pairs(IntVec x) { return {__builtin_convertvector(x.v, Float4)}; }
 inline Vec second_of_pairs(IntVec x) { return {__builtin_convertvector(x.second, Float4)}; }
