@@ -190,6 +190,7 @@ inline const std::vector<PagedCase> paged{
     {"mla expanded", {4, 96, 64, false, 16}, 4, {{0, 33}, {17, 1}}},
     {"mla absorbed", {1, 72, 64, true, 64}, 17, {{90, 1}, {3, 5}}, 0, false, 0, 1},
     {"mla absorbed bf16", {1, 72, 64, true, 16, 0, DType::bf16}, 5, {{90, 1}, {3, 5}}},
+    {"mla, a narrow last block", {1, 20, 16, true, 16, 0, DType::bf16}, 5, {{90, 1}, {3, 5}}},
     {"mfa-kr", {1, 48, 48, true, 64}, 26, {{130, 1}, {0, 70}}, 0, false, 24},
     {"mfa-kr 256 bf16", {1, 256, 256, true, 64, 0, DType::bf16}, 16, {{65, 1}, {10, 2}}, 0, false, 128},
     {"rotated in part", {2, 40, 24, true, 8}, 6, {{33, 1}, {0, 9}}, 0, false, 7},
