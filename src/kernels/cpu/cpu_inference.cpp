@@ -257,11 +257,7 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
   check_paged(args);
   find_pieces(args, kernels_.paged_rows, paged_pieces_);
   int64_t splits = 0;
-  // Not for values in keys that are not rotated (MLA): in an emulator, the avx512 path was wrong in one such case, for
-  // a reason not found yet. They are multiplied in f32.
-  const KvPoolSpec& spec = args.pool->spec();
-  const bool bf16_products =
-      multiplies_bf16() && spec.type == DType::bf16 && (!spec.value_in_key || args.key_cos.data != nullptr);
+  const bool bf16_products = multiplies_bf16() && args.pool->spec().type == DType::bf16;
   for (PagedPiece& piece : paged_pieces_) {
     piece.bf16_products = bf16_products;
     splits += piece.split_end - piece.split_begin;
