@@ -97,7 +97,7 @@ struct FloatPacking : FloatOperands {
 };
 // … or rounded to bf16, rows of B in pairs.
 template <class Pairs>
-struct PairPacking : PairOperands<Pairs> {
+struct PairPacking : Pairs {
   static void put_row(const float* x, int64_t n, uint16_t* out) {
     for (int64_t i = 0; i < n; i += kLanes) store_bf16(out + i, mfa::load(x + i));
   }
@@ -166,8 +166,8 @@ inline int64_t transposed_numbers(const AttentionGeometry& g, int64_t dim) {
   return g.padded_tokens * steps_of<Packing>(dim) * Packing::kTogether;
 }
 
-// The same as operands B along dims: tiles [tiles][dim / kTogether][tile_keys][kTogether], zeros beyond. Sixteen dims
-// at a time, one cache line of each key. `row`: kTogether · tile_keys floats.
+// The same as operands B along dims: tiles [tiles][dim / kTogether][tile_keys][kTogether], zeros beyond. Dim
+// by dim: a tile's cache lines, one a key, stay in L1 for sixteen of them. `row`: kTogether · tile_keys floats.
 template <class Packing>
 inline void pack_keys_transposed(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, float* row,
                                  typename Packing::Number* out) {

@@ -13,24 +13,6 @@
 namespace mfa {
 namespace {
 
-// What a product reads: f32 numbers …
-struct FloatOperands {
-  using Number = float;
-  static constexpr int64_t kTogether = 1;  // numbers of k in one step
-  static Vec load(const float* b) { return mfa::load(b); }
-  static Vec splat(const float* a) { return mfa::splat(*a); }
-  static Vec add(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
-};
-// … or bf16 numbers, k in pairs: A has the two numbers of a pair side by side, B is [k / 2][n][2].
-template <class Pairs>
-struct PairOperands {
-  using Number = uint16_t;
-  static constexpr int64_t kTogether = 2;
-  static auto load(const uint16_t* b) { return Pairs::load(b); }
-  static auto splat(const uint16_t* a) { return Pairs::splat(a); }
-  static Vec add(typename Pairs::Pair a, typename Pairs::Pair b, Vec sum) { return Pairs::add(a, b, sum); }
-};
-
 template <int M, int N, class Operands>
 inline void tile(int64_t steps, const typename Operands::Number* a, int64_t a_row, int64_t a_step,
                  const typename Operands::Number* b, int64_t b_step, float* c, int64_t c_row, bool add) {

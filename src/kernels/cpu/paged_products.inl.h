@@ -4,9 +4,11 @@
 // once a tile of up to kTileRows rows: 2·kTileRows FMAs for kTileRows broadcasts, a load and two integer operations
 // (bf16). int8: kTileRows·2 multiply-adds of 16-bit pairs for two numbers of k.
 // Pair products: the same where the path multiplies bf16: A in bf16, B's rows in pairs, 2·kTileRows multiply-adds for
-// two numbers of k, nothing to unpack. Dot products: C[rows × 4 keys] = A[rows × dims] · K[4 keys × dims]^T with dims
-// in the lanes; the sum across lanes costs about kLanes·2 operations a tile. Each number of C is one chain along k
-// (dot: kLanes chains and one tree), whatever the number of rows.
+//   two numbers of k, nothing to unpack.
+// Dot products: C[rows × 4 keys] = A[rows × dims] · K[4 keys × dims]^T with dims in the lanes; the sum across lanes
+//   costs about kLanes·2 operations a tile.
+//
+// Each number of C is one chain along k (dot: kLanes chains and one tree), whatever the number of rows.
 #pragma once
 
 #include "kernels/cpu/vec_math.inl.h"
@@ -192,34 +194,18 @@ inline void int_product(int64_t rows, int64_t pairs, const int16_t* a, int64_t a
   });
 }
 
-// How dot products read their operands: f32 numbers …
-struct FloatDots {
-  using Number = float;
-  static constexpr int64_t kStep = kLanes;
-  static Vec load(const float* p) { return mfa::load(p); }
-  static Vec add(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
-};
-// … or pairs of bf16.
-template <class Pairs>
-struct PairDots {
-  using Number = uint16_t;
-  static constexpr int64_t kStep = 2 * kLanes;
-  static auto load(const uint16_t* p) { return Pairs::load(p); }
-  static Vec add(typename Pairs::Pair a, typename Pairs::Pair b, Vec sum) { return Pairs::add(a, b, sum); }
-};
-
-template <int M, class Dots>
-inline void dot_tile(int64_t dims, const typename Dots::Number* a, int64_t a_row, const typename Dots::Number* keys,
-                     int64_t key_row, float* c, int64_t c_row) {
+template <int M, class Operands>
+inline void dot_tile(int64_t dims, const typename Operands::Number* a, int64_t a_row,
+                     const typename Operands::Number* keys, int64_t key_row, float* c, int64_t c_row) {
   Vec sum[M][4];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 4; ++j) sum[i][j] = zero();
-  for (int64_t p = 0; p < dims; p += Dots::kStep) {
-    decltype(Dots::load(a)) av[M];  // and one key at a time: with 12 sums, all 16 registers of AVX2
-    for (int i = 0; i < M; ++i) av[i] = Dots::load(a + i * a_row + p);
+  for (int64_t p = 0; p < dims; p += Operands::kTogether * kLanes) {
+    decltype(Operands::load(a)) av[M];  // and one key at a time: with 12 sums, all 16 registers of AVX2
+    for (int i = 0; i < M; ++i) av[i] = Operands::load(a + i * a_row + p);
     for (int j = 0; j < 4; ++j) {
-      const auto key = Dots::load(keys + j * key_row + p);
-      for (int i = 0; i < M; ++i) sum[i][j] = Dots::add(av[i], key, sum[i][j]);
+      const auto key = Operands::load(keys + j * key_row + p);
+      for (int i = 0; i < M; ++i) sum[i][j] = Operands::add(av[i], key, sum[i][j]);
     }
   }
   for (int i = 0; i < M; ++i) store_sums(c + i * c_row, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
@@ -228,14 +214,14 @@ inline void dot_tile(int64_t dims, const typename Dots::Number* a, int64_t a_row
 constexpr int kDotRows = kTileRows / 2;
 
 // c[row][key] for `count` keys, rounded up to whole fours; dims a multiple of 2·kLanes.
-template <class Dots>
-inline void dot_product(int64_t rows, int64_t count, int64_t dims, const typename Dots::Number* a, int64_t a_row,
-                        const typename Dots::Number* keys, int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
+template <class Operands>
+inline void dot_product(int64_t rows, int64_t count, int64_t dims, const typename Operands::Number* a, int64_t a_row,
+                        const typename Operands::Number* keys, int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
   even_tiles<kDotRows>(rows, [&](int64_t r, auto size) {
     for (int64_t j = 0; j < count; j += 4) {
       ahead.touch(dims / kLanes / kPart);
-      dot_tile<decltype(size)::value, Dots>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j,
-                                            c_row);
+      dot_tile<decltype(size)::value, Operands>(dims, a + r * a_row, a_row, keys + j * key_row, key_row,
+                                                c + r * c_row + j, c_row);
     }
   });
 }

@@ -180,8 +180,8 @@ inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedS
         const int64_t n = min_of(kKeyBlock, t.count - j);
         if (rotated) unpack_rotated<HalfKeys<Pairs>>(piece, at, s, t, j, n, ahead);
         unpack_plain<HalfKeys<Pairs>>(at, s, t, j, n, 2 * half, ahead);
-        dot_product<PairDots<Pairs>>(rows, n, s.key_pad, rotated ? s.half_turned : s.half_queries, s.key_pad,
-                                     s.half_block, s.key_pad, s.logits + j, kPagedTile, ahead);
+        dot_product<Pairs>(rows, n, s.key_pad, rotated ? s.half_turned : s.half_queries, s.key_pad, s.half_block,
+                           s.key_pad, s.logits + j, kPagedTile, ahead);
       }
       return;
     }
@@ -195,8 +195,8 @@ inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedS
       rotate_row(key, key, row_of(piece.args->key_cos, t.in_split + j + i),
                  row_of(piece.args->key_sin, t.in_split + j + i), half, 1);
     }
-    dot_product<FloatDots>(rows, n, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad,
-                           s.logits + j, kPagedTile, ahead);
+    dot_product<FloatOperands>(rows, n, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad,
+                               s.logits + j, kPagedTile, ahead);
   }
 }
 

@@ -109,7 +109,9 @@ inline void load_bf16_pair(const uint16_t* p, Vec& first, Vec& second) {
 
 // Products of bf16 numbers, summed in f32, two numbers a lane and instruction: twice the FLOPs of an FMA.
 constexpr bool kBf16Products = true;
-struct Bf16Pairs {  // static functions: what a tile is compiled for
+struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
+  using Number = uint16_t;
+  static constexpr int64_t kTogether = 2;  // numbers of k in one step
   using Pair = __m512i;
   static Pair load(const uint16_t* p) { return _mm512_loadu_si512(p); }
   static Pair load_first(const uint16_t* p) { return _mm512_and_si512(load(p), _mm512_set1_epi32(0xffff)); }

@@ -19,6 +19,16 @@ inline int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
+// What a product reads, as a template's argument: f32 numbers, or Bf16Pairs (vec_*.h), where B is [k / 2][n][2] and A
+// has the two numbers of a pair side by side.
+struct FloatOperands {
+  using Number = float;
+  static constexpr int64_t kTogether = 1;  // numbers of k in one step
+  static Vec load(const float* b) { return mfa::load(b); }
+  static Vec splat(const float* a) { return mfa::splat(*a); }
+  static Vec add(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
+};
+
 inline float* row_of(const Tensor& t, int64_t r) { return reinterpret_cast<float*>(t.data) + r * t.stride; }
 inline const int32_t* ids_of(const Tensor& t) { return reinterpret_cast<const int32_t*>(t.data); }
 

@@ -117,7 +117,9 @@ inline void load_bf16_pair(const uint16_t* p, Vec& first, Vec& second) {
 
 // Products of bf16 numbers, summed in f32: no gain here, but so the algorithms made for them are tested anywhere.
 constexpr bool kBf16Products = true;
-struct Bf16Pairs {
+struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
+  using Number = uint16_t;
+  static constexpr int64_t kTogether = 2;  // numbers of k in one step
   struct Pair {
     Vec first, second;
   };
