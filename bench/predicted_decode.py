@@ -39,6 +39,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.5, help="of measuring a model and context")
     parser.add_argument("--json", type=Path, help="write every row of every round to this file")
     args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f"--rounds, got {args.rounds}, expected at least 1")
 
     found = {}  # (preset, context, batch) -> rows
     with tempfile.TemporaryDirectory() as folder:
