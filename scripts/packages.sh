@@ -7,6 +7,7 @@ cmake:/usr/bin/cmake:the build
 ninja-build:/usr/bin/ninja:the build
 pkg-config:/usr/bin/pkg-config:finds the libraries
 libdnnl-dev:/usr/include/dnnl.h:matrix products (oneDNN)
+ocl-icd-opencl-dev:/usr/include/CL/cl.h:named by Debian's oneDNN package, whose CMake files look for it
 nlohmann-json3-dev:/usr/include/nlohmann/json.hpp:JSON
 libcli11-dev:/usr/include/CLI/CLI.hpp:the command line
 libfmt-dev:/usr/include/fmt/format.h:text formatting
