@@ -27,10 +27,10 @@ double roundings_of(const shapes::PagedCase& c, double tokens, Precision precisi
   // max / 32767 each, max of a row at most 4.5 times its spread: 7e-5 = 1150 roundings of 2^-24 for each number; errors
   // of a logit's terms add like a random walk and stay one such error of the logit, whose size is `spread`.
   if (c.pool.type == DType::i8) roundings += 1150 * (1 + spread);
-  // Products in bf16 round queries and probabilities, and keys once they are rotated, by at most u = 2^-9 of a number,
-  // which is 2^14 roundings. A logit's error is then normal, of deviation spread · u / √3 for each operand; the worst
+  // Products in bf16 round queries and probabilities, and a key's angles and the rotated key, by at most u = 2^-9 of a
+  // number, which is 2^14 roundings. A logit's error is then normal, of deviation spread · u / √3 for each operand; the worst
   // of 10⁵ differences between two logits is 4.5 · √2 times that: 4 · spread · u.
-  if (precision == Precision::bf16) roundings += 0x1p14 * (1 + 4 * spread * (c.rotated > 0 ? std::sqrt(2) : 1));
+  if (precision == Precision::bf16) roundings += 0x1p14 * (1 + 4 * spread * (c.rotated > 0 ? std::sqrt(3) : 1));
   return roundings;
 }
 

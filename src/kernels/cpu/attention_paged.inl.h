@@ -28,6 +28,7 @@
 #pragma once
 
 #include "kernels/cpu/paged_shared_keys.inl.h"
+#include "kernels/cpu/paged_turned_keys.inl.h"
 
 namespace mfa {
 namespace {
@@ -141,10 +142,12 @@ inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedS
     load_scales(t, at.key_scales(0), at.key_groups, at.tokens, s.key_scales);
     load_scales(t, at.value_scales(0), at.value_groups, at.tokens, s.value_scales);
   }
-  if (at.shared)
-    dot_scores(piece, at, s, t, rows, ahead);
-  else
+  if (!at.shared)
     lane_scores(piece, at, s, t, rows, ahead);
+  else if (turns_keys(piece, at))
+    turned_scores(piece, at, s, t, rows, ahead);
+  else
+    dot_scores(piece, at, s, t, rows, ahead);
   for (int64_t r = 0; r < rows; ++r) {
     if (masked || t.count % kLanes != 0) mask_row(s, t, r);
     softmax_row(s, state, t.count, r);
@@ -172,9 +175,22 @@ inline void fold(const PagedState& state, const float* maximum, const float* sum
 inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t rows) {
   const int64_t tokens = piece.spec.page_tokens, tiles = (rows + kTileRows - 1) / kTileRows;
   const int64_t values = s.value_pad / kBlock * tokens / kPart * tiles;
-  if (!at.shared) return values + (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles;
+  const int64_t scores = (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles;
+  if (!at.shared) return values + scores;
+  if (turns_keys(piece, at)) return values + scores + tokens / kLanes * s.key_pad / kBlock;
   const int64_t unpack = tokens / kKeyBlock * s.key_pad / (2 * kBlock) * kUnpackParts;
   return values + unpack + (tokens + 3) / 4 * (s.key_pad / kLanes / kPart) * ((rows + kDotRows - 1) / kDotRows);
+}
+
+// Queries of a split whose keys hold their values.
+template <class Pairs = Bf16Pairs>
+inline void ready_queries(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t start,
+                          int64_t rows) {
+  const bool rotated = piece.args->key_cos.data != nullptr;
+  if (rotated) turn_queries(piece, s, start, rows);
+  if constexpr (kBf16Products)
+    if (turns_keys(piece, at))
+      pair_queries<Pairs>(s, rotated ? s.turned : s.queries, rotated ? piece.args->key_cos.cols : 0, rows);
 }
 
 // The keys of one split that some row sees, tile by tile.
@@ -190,7 +206,7 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
   const auto head_of = [&](int64_t page) {
     return piece.memory + (piece.pages[page] * piece.spec.kv_heads + piece.kv_head) * at.head_bytes;
   };
-  if (at.shared && piece.args->key_cos.data != nullptr) turn_queries(piece, s, split * piece.split_tokens, rows);
+  if (at.shared) ready_queries(piece, at, s, split * piece.split_tokens, rows);
   for (int64_t page = split * piece.split_tokens; page < split_end; page += tokens) {
     const std::byte* head = head_of(page / tokens);
     Ahead ahead;

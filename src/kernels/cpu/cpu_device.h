@@ -62,13 +62,14 @@ class CpuDevice final : public Device {
   std::span<const double> over_blocks(const Tensor& x, const F& of_block);
   bool multiplies_bf16() const { return precision_ == Precision::bf16 && kernels_.bf16_products; }
   void paged_apart(const PagedAttentionArgs& args, int64_t splits);
+  const uint16_t* paged_angles(const PagedAttentionArgs& args);
   void paged_together(const PagedAttentionArgs& args);
 
   const KernelTable& kernels_;
   Precision precision_ = Precision::f32;
   Heap heap_;
   Gemm gemm_;
-  Scratch scratch_, states_;
+  Scratch scratch_, states_, angles_;
   std::vector<double> partials_;
   std::vector<int64_t> packed_group_;  // attention_forward: whose keys each thread's scratch holds
   std::vector<PagedPiece> paged_pieces_;

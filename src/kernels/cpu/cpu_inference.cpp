@@ -258,8 +258,10 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
   find_pieces(args, kernels_.paged_rows, paged_pieces_);
   int64_t splits = 0;
   const bool bf16_products = multiplies_bf16() && args.pool->spec().type == DType::bf16;
+  const uint16_t* angles = bf16_products && args.key_cos ? paged_angles(args) : nullptr;
   for (PagedPiece& piece : paged_pieces_) {
     piece.bf16_products = bf16_products;
+    piece.angles = angles;
     splits += piece.split_end - piece.split_begin;
   }
   // Few blocks of rows (decode): their splits are done apart, then folded. Many: each block folds as it goes. Both fold
@@ -268,6 +270,22 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
     paged_apart(args, splits);
   else
     paged_together(args);
+}
+
+// The rotations by an offset in a split, those that some sequence reaches. Null for a table that the kernels do not use.
+const uint16_t* CpuDevice::paged_angles(const PagedAttentionArgs& args) {
+  const int64_t half = args.key_cos.cols;
+  if (half % kernels_.lanes != 0) return nullptr;
+  const int64_t split = paged_split_tokens(args.pool->spec().page_tokens);
+  int64_t tokens = 0;
+  for (const PagedSequence& sequence : args.sequences)
+    tokens = std::max(tokens, std::min(split, sequence.first_position + sequence.n_rows));
+  // Whole vectors of keys are rotated: room for the split's end, though the last may be no tokens.
+  auto* const angles = reinterpret_cast<uint16_t*>(angles_.floats(static_cast<size_t>(split * half)));
+  over_rows(tokens, half, [&](int64_t begin, int64_t end) {
+    kernels_.paged_angles(args.key_cos, args.key_sin, begin, end, angles);
+  });
+  return angles;
 }
 
 void CpuDevice::paged_together(const PagedAttentionArgs& args) {

@@ -46,6 +46,7 @@ struct PagedPiece {
   float* states = nullptr;   // paged_state(rows) floats a split if `separate`, else one for all, folded in order
   bool separate = false;
   bool bf16_products = false;  // round queries and probabilities to bf16 and multiply with a bf16 cache as it is
+  const uint16_t* angles = nullptr;  // of the offsets in a split, for bf16 products with keys rotated on read
 };
 
 struct KernelTable {
@@ -101,6 +102,8 @@ struct KernelTable {
   void (*linear)(const LinearPiece&);
 
   int64_t paged_rows = 0;
+  // Rotations by tokens [begin, end) for PagedPiece::angles, 2 · half bf16 a token; half: whole vectors.
+  void (*paged_angles)(const Tensor& cos, const Tensor& sin, int64_t begin, int64_t end, uint16_t* angles);
   int64_t (*paged_scratch)(const KvPoolSpec&);
   int64_t (*paged_state)(const KvPoolSpec&, int64_t rows);
   void (*paged_splits)(const PagedPiece&);

@@ -194,18 +194,18 @@ inline void int_product(int64_t rows, int64_t pairs, const int16_t* a, int64_t a
   });
 }
 
-template <int M, class Operands>
-inline void dot_tile(int64_t dims, const typename Operands::Number* a, int64_t a_row,
-                     const typename Operands::Number* keys, int64_t key_row, float* c, int64_t c_row) {
+template <int M>
+inline void dot_tile(int64_t dims, const float* a, int64_t a_row, const float* keys, int64_t key_row, float* c,
+                     int64_t c_row) {
   Vec sum[M][4];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 4; ++j) sum[i][j] = zero();
-  for (int64_t p = 0; p < dims; p += Operands::kTogether * kLanes) {
-    decltype(Operands::load(a)) av[M];  // and one key at a time: with 12 sums, all 16 registers of AVX2
-    for (int i = 0; i < M; ++i) av[i] = Operands::load(a + i * a_row + p);
+  for (int64_t p = 0; p < dims; p += kLanes) {
+    Vec av[M];  // and one key at a time: with 12 sums, all 16 registers of AVX2
+    for (int i = 0; i < M; ++i) av[i] = load(a + i * a_row + p);
     for (int j = 0; j < 4; ++j) {
-      const auto key = Operands::load(keys + j * key_row + p);
-      for (int i = 0; i < M; ++i) sum[i][j] = Operands::add(av[i], key, sum[i][j]);
+      const Vec key = load(keys + j * key_row + p);
+      for (int i = 0; i < M; ++i) sum[i][j] = fma(av[i], key, sum[i][j]);
     }
   }
   for (int i = 0; i < M; ++i) store_sums(c + i * c_row, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
@@ -213,15 +213,13 @@ inline void dot_tile(int64_t dims, const typename Operands::Number* a, int64_t a
 
 constexpr int kDotRows = kTileRows / 2;
 
-// c[row][key] for `count` keys, rounded up to whole fours; dims a multiple of 2·kLanes.
-template <class Operands>
-inline void dot_product(int64_t rows, int64_t count, int64_t dims, const typename Operands::Number* a, int64_t a_row,
-                        const typename Operands::Number* keys, int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
+// c[row][key] for `count` keys, rounded up to whole fours; dims whole vectors.
+inline void dot_product(int64_t rows, int64_t count, int64_t dims, const float* a, int64_t a_row, const float* keys,
+                        int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
   even_tiles<kDotRows>(rows, [&](int64_t r, auto size) {
     for (int64_t j = 0; j < count; j += 4) {
       ahead.touch(dims / kLanes / kPart);
-      dot_tile<decltype(size)::value, Operands>(dims, a + r * a_row, a_row, keys + j * key_row, key_row,
-                                                c + r * c_row + j, c_row);
+      dot_tile<decltype(size)::value>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j, c_row);
     }
   });
 }

@@ -49,10 +49,10 @@ struct PagedScratch {
       return reinterpret_cast<uint16_t*>(take(wanted ? n / 2 : 0));
     };
     const bool half = spec.type == DType::bf16 && kBf16Products;
-    half_queries = take_half(half, kPagedRows * key_pad);
+    half_queries = take_half(half && !spec.value_in_key, kPagedRows * key_pad);
     half_turned = take_half(half && spec.value_in_key, kPagedRows * key_pad);
     half_weights = take_half(half, kPagedRows * kPagedTile);
-    half_block = take_half(half && spec.value_in_key, kKeyBlock * key_pad);
+    half_block = take_half(half && spec.value_in_key, kBlock * key_pad);  // turned keys, [key_pad / 2][kBlock][2]
     weights_scale = take(kPagedRows);
     query_scale = take(kPagedRows);
     low = take(kPagedRows);
@@ -120,7 +120,7 @@ inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
     for (int64_t c = piece.spec.key_dim; c < s.key_pad; ++c) to[c] = 0;
     each_vec(piece.spec.key_dim, [&](int64_t c, auto part) { store(to + c, load(q + c, part) * factor, part); });
     if (stores_rotated(piece.spec)) rotate_row_back(to, piece.spec.key_dim);
-    if (piece.bf16_products) to_bf16(to, s.key_pad, s.half_queries + r * s.key_pad);
+    if (piece.bf16_products && !piece.spec.value_in_key) to_bf16(to, s.key_pad, s.half_queries + r * s.key_pad);
     if (piece.spec.type == DType::i8) s.query_scale[r] = to_int16(to, s.key_pad, s.int_queries + r * s.key_pad);
     const int64_t low = piece.args->window > 0 ? max_of(0, at.position - piece.args->window + 1) : 0;
     s.low[r] = static_cast<float>(low);

@@ -1,5 +1,6 @@
 // Scores of a tile whose keys hold its values, rotated as they are read where the model wants that (MFA-KR): dims in
-// the lanes, a few keys at a time unpacked and rotated into L1, then dot products.
+// the lanes, a few keys at a time unpacked and rotated into L1, then dot products. (Products in bf16 have another way:
+// paged_turned_keys.inl.h.)
 #pragma once
 
 #include "kernels/cpu/paged_scores.inl.h"
@@ -57,23 +58,6 @@ inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTi
     f([&](int64_t c) { return AnyBlock{at.keys, t.head, c / kBlock, scales_at(c)}; });
 }
 
-// Where unpacked keys go, two vectors of dims at a time: to the f32 numbers of s.block …
-struct FloatKeys {
-  float* to;
-  explicit FloatKeys(const PagedScratch& s) : to(s.block) {}
-  void put(int64_t at, Vec x, Vec y) const {
-    store(to + at, x);
-    store(to + at + kLanes, y);
-  }
-};
-// … or, for bf16 products, rounded to s.half_block.
-template <class Pairs>
-struct HalfKeys {
-  uint16_t* to;
-  explicit HalfKeys(const PagedScratch& s) : to(s.half_block) {}
-  void put(int64_t at, Vec x, Vec y) const { Pairs::store(to + at, x, y); }
-};
-
 // The angles of two vectors of pairs; next() walks on by a token, which costs their length no more than a unit in the
 // last place.
 struct Turning {
@@ -97,33 +81,31 @@ struct Turning {
 };
 
 // Keys [j, j + n) of the tile to [keys][key_pad], rotated by their offsets in the split. `half` whole blocks.
-template <class Keys>
 inline void unpack_rotated(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
                            int64_t j, int64_t n, Ahead& ahead) {
   const int64_t half = piece.args->key_cos.cols;
-  const Keys keys(s);
   with_blocks(at, s, t, [&](auto block_at) {
     for (int64_t c = 0; c < half; c += kBlock) {
       Turning angle(piece, s, t.in_split + j, c);
       const auto low = block_at(c), high = block_at(c + half);
-      int64_t to = c;
+      float* to = s.block + c;
       ahead.touch(kUnpackParts);
       for (int64_t i = t.offset + j; i < t.offset + j + n; ++i, to += s.key_pad, angle.next()) {
         Vec a[2], b[2];
         low.load_row(i, a[0], a[1]);
         high.load_row(i, b[0], b[1]);
         const Vec *cos = angle.cos, *sin = angle.sin;
-        keys.put(to, fms(a[0], cos[0], b[0] * sin[0]), fms(a[1], cos[1], b[1] * sin[1]));
-        keys.put(to + half, fma(a[0], sin[0], b[0] * cos[0]), fma(a[1], sin[1], b[1] * cos[1]));
+        for (int v = 0; v < 2; ++v) {
+          store(to + v * kLanes, fms(a[v], cos[v], b[v] * sin[v]));
+          store(to + half + v * kLanes, fma(a[v], sin[v], b[v] * cos[v]));
+        }
       }
     }
   });
 }
 
-template <class Keys>
 inline void unpack_plain(const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t j, int64_t n,
                          int64_t from, Ahead& ahead) {
-  const Keys keys(s);
   with_blocks(at, s, t, [&](auto block_at) {
     for (int64_t c = from; c < s.key_pad; c += kBlock) {
       const auto block = block_at(c);
@@ -131,7 +113,8 @@ inline void unpack_plain(const KvLayout& at, const PagedScratch& s, const PagedT
       for (int64_t i = 0; i < n; ++i) {
         Vec x, y;
         block.load_row(t.offset + j + i, x, y);
-        keys.put(i * s.key_pad + c, x, y);
+        store(s.block + i * s.key_pad + c, x);
+        store(s.block + i * s.key_pad + c + kLanes, y);
       }
     }
   });
@@ -163,40 +146,26 @@ inline void turn_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
     float* to = s.turned + r * s.key_pad;
     rotate_row(q, to, s.block, s.block + half, half, -1);
     for (int64_t c = 2 * half; c < s.key_pad; ++c) to[c] = q[c];
-    if (piece.bf16_products) to_bf16(to, s.key_pad, s.half_turned + r * s.key_pad);
   }
 }
 
 // Scores where values live inside keys: dot products.
-template <class Pairs = Bf16Pairs>
 inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
                        int64_t rows, Ahead& ahead) {
   const bool rotated = piece.args->key_cos.data != nullptr;
   const int64_t half = rotated ? piece.args->key_cos.cols : 0;
   const bool whole = half % kBlock == 0;
-  if constexpr (kBf16Products) {
-    if (whole && piece.bf16_products) {
-      for (int64_t j = 0; j < t.count; j += kKeyBlock) {
-        const int64_t n = min_of(kKeyBlock, t.count - j);
-        if (rotated) unpack_rotated<HalfKeys<Pairs>>(piece, at, s, t, j, n, ahead);
-        unpack_plain<HalfKeys<Pairs>>(at, s, t, j, n, 2 * half, ahead);
-        dot_product<Pairs>(rows, n, s.key_pad, rotated ? s.half_turned : s.half_queries, s.key_pad, s.half_block,
-                           s.key_pad, s.logits + j, kPagedTile, ahead);
-      }
-      return;
-    }
-  }
   for (int64_t j = 0; j < t.count; j += kKeyBlock) {
     const int64_t n = min_of(kKeyBlock, t.count - j);
-    if (whole && rotated) unpack_rotated<FloatKeys>(piece, at, s, t, j, n, ahead);
-    unpack_plain<FloatKeys>(at, s, t, j, n, whole ? 2 * half : 0, ahead);
+    if (whole && rotated) unpack_rotated(piece, at, s, t, j, n, ahead);
+    unpack_plain(at, s, t, j, n, whole ? 2 * half : 0, ahead);
     for (int64_t i = 0; !whole && i < n; ++i) {
       float* key = s.block + i * s.key_pad;
       rotate_row(key, key, row_of(piece.args->key_cos, t.in_split + j + i),
                  row_of(piece.args->key_sin, t.in_split + j + i), half, 1);
     }
-    dot_product<FloatOperands>(rows, n, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad,
-                               s.logits + j, kPagedTile, ahead);
+    dot_product(rows, n, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad, s.logits + j,
+                kPagedTile, ahead);
   }
 }
 

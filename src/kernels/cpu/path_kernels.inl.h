@@ -53,6 +53,7 @@ inline KernelTable make_kernels(const char* name) {
           .attention_reduce = attention_reduce,
           .linear = linear,
           .paged_rows = kPagedRows,
+          .paged_angles = paged_angles,
           .paged_scratch = paged_scratch,
           .paged_state = paged_state,
           .paged_splits = paged_splits,

@@ -137,8 +137,25 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Vec add(Pair a, Pair b, Vec sum) { return fma(a.first, b.first, fma(a.second, b.second, sum)); }
   static Vec first(Pair x) { return x.first; }
   static Vec second(Pair x) { return x.second; }
-  static void store(uint16_t* p, Vec x, Vec y);
+  static Pair join(Vec x, Vec y);
+  static void store(uint16_t* p, Pair x) { store_pairs(p, x.first, x.second); }
   static void store_pairs(uint16_t* p, Vec x, Vec y);
+  // (a₀, a₁) and (b₀, b₁) of each lane to (a₀, b₀) and (a₁, b₁).
+  static void exchange(Pair a, Pair b, Pair& firsts, Pair& seconds) {
+    firsts = {a.first, b.first};
+    seconds = {a.second, b.second};
+  }
+  // (cos, −sin) to (sin, cos).
+  static Pair quarter_turn(Pair x) { return {zero() - x.second, x.first}; }
+  // Lane j of x[i] to lane i of x[j].
+  static void transpose(Pair (&x)[kLanes]) {
+    for (int i = 0; i < kLanes; ++i)
+      for (int j = 0; j < i; ++j) {
+        const float first = x[i].first.v[j], second = x[i].second.v[j];
+        x[i].first.v[j] = x[j].first.v[i], x[i].second.v[j] = x[j].second.v[i];
+        x[j].first.v[i] = first, x[j].second.v[i] = second;
+      }
+  }
 };
 // p[0 … 3] = the sums of the lanes of a, b, c, d.
 inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
@@ -181,10 +198,12 @@ inline void store_bf16(uint16_t* p, Vec x, Part part) {
   const UInt4 u = reinterpret_cast<UInt4>(round_to_bf16(x).v) >> 16;
   for (int64_t i = 0; i < part.n; ++i) p[i] = static_cast<uint16_t>(u[i]);
 }
-// p[0 … 2·kLanes) = x, y in bf16.
-inline void Bf16Pairs::store(uint16_t* p, Vec x, Vec y) {
-  store_bf16(p, x);
-  store_bf16(p + kLanes, y);
+// x and y in bf16, numbers side by side.
+inline Bf16Pairs::Pair Bf16Pairs::join(Vec x, Vec y) {
+  uint16_t numbers[2 * kLanes];
+  store_bf16(numbers, x);
+  store_bf16(numbers + kLanes, y);
+  return load(numbers);
 }
 // p[2i], p[2i + 1] = x_i, y_i in bf16.
 inline void Bf16Pairs::store_pairs(uint16_t* p, Vec x, Vec y) {
