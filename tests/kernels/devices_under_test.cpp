@@ -59,4 +59,13 @@ std::string difference(const std::vector<double>& x, const std::vector<double>& 
                      exact[worst], largest, tolerance);
 }
 
+double relative_distance(const std::vector<double>& x, const std::vector<double>& exact) {
+  double error = 0, size = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    error += (x[i] - exact[i]) * (x[i] - exact[i]);
+    size += exact[i] * exact[i];
+  }
+  return std::sqrt(error / size);
+}
+
 }  // namespace mfa

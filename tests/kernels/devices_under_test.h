@@ -25,4 +25,7 @@ std::string title(const Device& device);  // "cpu avx2", "cpu avx512 bf16"
 std::string difference(const std::vector<double>& x, const std::vector<double>& exact, double roundings,
                        double terms = 0);
 
+// ‖x − exact‖ / ‖exact‖.
+double relative_distance(const std::vector<double>& x, const std::vector<double>& exact);
+
 }  // namespace mfa

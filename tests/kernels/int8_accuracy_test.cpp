@@ -51,15 +51,6 @@ std::vector<double> attend(Device& device, const Cached& c, DType type) {
   return read(device, out);
 }
 
-double relative_distance(const std::vector<double>& x, const std::vector<double>& exact) {
-  double error = 0, size = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    error += (x[i] - exact[i]) * (x[i] - exact[i]);
-    size += exact[i] * exact[i];
-  }
-  return std::sqrt(error / size);
-}
-
 double int8_error(Device& device, const Cached& c) {
   return relative_distance(attend(device, c, DType::i8), attend(device, c, DType::f32));
 }

@@ -17,20 +17,25 @@ void feed_one_by_one(PagedSession& session, const std::vector<Piece>& pieces) {
   }
 }
 
+// Paths that multiply 8-bit caches by 8-bit queries and probabilities; avx2 has 16 bits, the reference none.
+bool multiplies_8_bits(const Device& device) { return device.info().name == "cpu" && device.info().path != "avx2"; }
+
 // Roundings (devices_under_test.h) that a case's results may be off by, as in training (attention_problem.cpp).
-double roundings_of(const shapes::PagedCase& c, double tokens, Precision precision) {
+double roundings_of(const shapes::PagedCase& c, double tokens, const Device& device) {
   const double spread = std::max(1.0, c.spread), dim = static_cast<double>(c.pool.key_dim);
   // The length of rotations, 1.25, goes into every logit; the two factors of a rotation round apart.
   const double logit = std::sqrt(dim) * spread * (c.rotated > 0 ? 3 : 1);
   double roundings = logit + (c.alibi ? tokens / 4 : 0) + std::sqrt(tokens);
   // The plain twin holds the same 8-bit numbers. The kernel rounds queries and probabilities to 16 bits: half a step of
   // max / 32767 each, max of a row at most 4.5 times its spread: 7e-5 = 1150 roundings of 2^-24 for each number; errors
-  // of a logit's terms add like a random walk and stay one such error of the logit, whose size is `spread`.
-  if (c.pool.type == DType::i8) roundings += 1150 * (1 + spread);
+  // of a logit's terms add like a random walk and stay one such error of the logit, whose size is `spread`. With 8 bits,
+  // half a step of max / 127: that bounds large scores loosely, and Int8PathsAgree and Int8Accuracy say more.
+  if (c.pool.type == DType::i8)
+    roundings += (multiplies_8_bits(device) ? 1150 * 32767.0 / 127 : 1150) * (1 + spread);
   // Products in bf16 round queries and probabilities, and a key's angles and the rotated key, by at most u = 2^-9 of a
   // number, which is 2^14 roundings. A logit's error is then normal, of deviation spread · u / √3 for each operand; the worst
   // of 10⁵ differences between two logits is 4.5 · √2 times that: 4 · spread · u.
-  if (precision == Precision::bf16) roundings += 0x1p14 * (1 + 4 * spread * (c.rotated > 0 ? std::sqrt(3) : 1));
+  if (device.precision() == Precision::bf16) roundings += 0x1p14 * (1 + 4 * spread * (c.rotated > 0 ? std::sqrt(3) : 1));
   return roundings;
 }
 
@@ -50,12 +55,44 @@ void expect_devices_agree(const std::vector<shapes::PagedCase>& cases,
       session.attend(session.calls());
       for (const Piece& piece : session.calls())
         EXPECT_EQ(difference(session.result(piece), exact.result(piece),
-                             roundings_of(c, static_cast<double>(piece.first + piece.count), device->precision())),
+                             roundings_of(c, static_cast<double>(piece.first + piece.count), *device)),
                   "")
             << "sequence " << piece.sequence;
       EXPECT_TRUE(session.operands().frames_intact());
     }
   }
+}
+
+// Of int8 cases, all results of the calls in a row.
+std::vector<double> results_of(Device& device, const shapes::PagedCase& c) {
+  PagedSession session(device, c);
+  session.append(session.contexts());
+  session.append(session.calls());
+  session.attend(session.calls());
+  std::vector<double> all;
+  for (const Piece& piece : session.calls()) {
+    const std::vector<double> some = session.result(piece);
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
+// Paths that round to 8 bits round the same numbers: but for a few that lie between two, and then by one step, they agree
+// as closely as f32 does.
+TEST(Paged, Int8PathsAgree) {
+  const auto devices = cpu_devices();
+  int compared = 0;
+  for (const shapes::PagedCase& c : shapes::paged) {
+    // A block narrower than two vectors, 32 numbers on avx512, is multiplied in f32.
+    if (c.pool.type != DType::i8 || c.pool.value_dim % 32 != 0 || c.pool.page_tokens % 32 != 0) continue;
+    const std::vector<double> plain = results_of(*devices.front(), c);
+    for (const auto& device : devices) {
+      if (device == devices.front() || !multiplies_8_bits(*device)) continue;
+      EXPECT_LT(relative_distance(results_of(*device, c), plain), 2e-4) << title(*device) << ": " << c.name;
+      ++compared;
+    }
+  }
+  if (compared == 0) GTEST_SKIP() << "this CPU has one path alone that rounds to 8 bits";
 }
 
 // The cases whose cache is multiplied as it is by devices that multiply in bf16.

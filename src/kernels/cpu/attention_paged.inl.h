@@ -68,27 +68,33 @@ inline void softmax_row(const PagedScratch& s, const PagedState& state, int64_t 
   for (int64_t c = 0; c < s.value_pad; c += kLanes) store(out + c, load(out + c) * splat(factor));
 }
 
-// The probabilities times the values' scales of one group of dims, as 16-bit integers; zeros to a whole vector. None is
-// negative, and a row of a tile fits in registers.
+// The probabilities of a row in bf16, where those too small for a normal number are zero.
+template <class Pairs>
+inline void round_weights(const PagedScratch& s, int64_t r, int64_t count) {
+  const float* p = s.logits + r * kPagedTile;
+  uint16_t* to = s.half_weights + r * kPagedTile;
+  for (int64_t j = 0; j < count; j += kBlock)
+    Pairs::store(to + j, Pairs::join(load(p + j), j + kLanes < count ? load(p + j + kLanes) : zero()));
+}
+
+// The probabilities times the values' scales of one group of dims, as integers. None is negative, a row of a tile fits in
+// registers, and beyond count, where scales are zero, so are they.
 inline void scale_weights(const PagedScratch& s, int64_t rows, int64_t count, const float* scales) {
   constexpr int64_t kVecs = kPagedTile / kLanes;
-  const int64_t vecs = (count + kLanes - 1) / kLanes;
-  const auto scale_row = [&](int64_t r, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* p = s.logits + r * kPagedTile;
+    for (int64_t j = round_up(count, kLanes); j < kPagedTile; j += kLanes) store(p + j, zero());  // not an old NaN
     Vec scaled[kVecs], largest = zero();
-    for (int64_t i = 0; i < n; ++i) {
-      scaled[i] = load(s.logits + r * kPagedTile + i * kLanes) * load(scales + i * kLanes);
+    for (int64_t i = 0; i < kVecs; ++i) {
+      scaled[i] = load(p + i * kLanes) * load(scales + i * kLanes);
       largest = max(scaled[i], largest);
     }
     const float top = horizontal_max(largest);
-    const Vec factor = splat(top > 1e-30f ? 32767.0f / top : 0.0f);
-    for (int64_t i = 0; i < n; ++i) store_int16(s.int_weights + r * kPagedTile + i * kLanes, scaled[i] * factor);
-    s.weights_scale[r] = top / 32767.0f;
-  };
-  for (int64_t r = 0; r < rows; ++r) {
-    if (vecs == kVecs)  // a count known when compiled: no loop, no array in memory
-      scale_row(r, kVecs);
-    else
-      scale_row(r, vecs);
+    const Vec factor = splat(top > 1e-30f ? Int8Products::kLargestWeight / top : 0.0f);
+    for (int64_t i = 0; i < kVecs; ++i) scaled[i] = scaled[i] * factor;
+    for (int64_t i = 0; i < kVecs; i += 4)
+      Int8Products::store_four(s.int_weights + r * kPagedTile + i * kLanes, scaled + i);
+    s.weights_scale[r] = top * (1 / Int8Products::kLargestWeight);
   }
 }
 
@@ -98,9 +104,9 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
   constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
   const KvMatrix& v = at.values;
   const float* scales = at.shared ? s.key_scales : s.value_scales;
-  const bool pairs = piece.bf16_products && v.paired();
-  for (int64_t r = 0; pairs && r < rows; ++r)
-    to_bf16(s.logits + r * kPagedTile, round_up(t.count, kLanes), s.half_weights + r * kPagedTile);
+  const bool pairs = piece.bf16_products && v.grouped();
+  if constexpr (kBf16Products)
+    for (int64_t r = 0; pairs && r < rows; ++r) round_weights<Pairs>(s, r, t.count);
   for (int64_t c = 0; c < piece.spec.value_dim; c += kBlock) {
     const std::byte* data = t.head + v.at(c / kBlock, t.offset);
     float* out = state.out + c;
@@ -112,16 +118,16 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
       }
     }
     if (whole && v.type == DType::bf16) {
-      with_bf16_block(v.paired(), data, [&](auto values) {
+      with_bf16_block(v.grouped(), data, [&](auto values) {
         lane_product(rows, t.count, s.logits, kPagedTile, values, out, s.value_pad, true, ahead);
       });
     } else if (whole && v.type == DType::f32) {
       lane_product(rows, t.count, s.logits, kPagedTile, FloatBlock{reinterpret_cast<const float*>(data)}, out,
                    s.value_pad, true, ahead);
-    } else if (whole && v.paired()) {
+    } else if (whole && v.grouped()) {
       if (c % kGroup == 0) scale_weights(s, rows, t.count, scales + c / kGroup * kPagedTile);
-      int_product(rows, (t.count + 1) / 2, s.int_weights, kPagedTile, data, s.weights_scale, nullptr, out, s.value_pad,
-                  true, ahead);
+      int_product(rows, t.count, s.int_weights, kPagedTile, IntValues{data}, s.weights_scale, out, s.value_pad, true,
+                  ahead);
     } else {
       for (int64_t j = 0; j < t.count; ++j) {
         Vec x, y;
@@ -227,7 +233,7 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
 
 inline void paged_splits(const PagedPiece& piece) {
   const PagedScratch s(piece.spec, piece.scratch);
-  const KvLayout at(piece.spec, kLanes, kBf16Products);
+  const KvLayout at(piece.spec, kPages);
   const int64_t rows = piece.row_end - piece.row_begin, pad = s.value_pad;
   load_queries(piece, s, rows);
   const PagedState total(piece.spec, piece.states, rows);

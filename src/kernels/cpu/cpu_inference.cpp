@@ -237,7 +237,7 @@ void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int6
   for (const int64_t slot : slots)
     if (slot < 0 || slot >= spec.pages * tokens)
       bad_input("[kv append] slot {}, expected less than {}", slot, spec.pages * tokens);
-  const KvLayout at(spec, kernels_.lanes, kernels_.bf16_products);
+  const KvLayout at(spec, kernels_.pages);
   over_rows(static_cast<int64_t>(slots.size()), spec.numbers_per_token(), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t page = slots[static_cast<size_t>(r)] / tokens, offset = slots[static_cast<size_t>(r)] % tokens;

@@ -49,10 +49,17 @@ struct PagedPiece {
   const uint16_t* angles = nullptr;  // of the offsets in a split, for bf16 products with keys rotated on read
 };
 
+// What a path's instructions want of cache pages (kv_layout.h): f32 numbers in a vector, rows of bf16 and of i8 pages
+// that lie together (1: none).
+struct KvPath {
+  int64_t lanes, bf16_together, int8_together;
+};
+
 struct KernelTable {
   const char* name = "";  // not a string_view, whose constructor would be compiled in each path
   int64_t lanes = 0, tile_rows = 0, panel_width = 0;
-  bool bf16_products = false;  // multiplies bf16 numbers itself; decides how cache pages are laid out
+  bool bf16_products = false;  // multiplies bf16 numbers itself
+  KvPath pages = {};
 
   void (*tile_product)(const TileProduct&);
   void (*exp)(const float* x, float* y, int64_t n);

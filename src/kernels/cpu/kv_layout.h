@@ -7,13 +7,13 @@
 // width = two vectors; the last block is as narrow as what remains. Values inside keys: one matrix, laid out like V.
 //
 // Inside a row of a whole block, number i: f32 at i. bf16: lane i of the first vector at 2i, lane i of the second at
-// 2i + 1, so that a mask and a shift unpack both. i8, and bf16 on a path that multiplies it, with an even number of
-// rows: rows in pairs, [row pair][width][2], as their multiply-adds want them. Other rows are plain.
+// 2i + 1, so that a mask and a shift unpack both. i8, and bf16 on a path that multiplies it, where the rows divide: rows
+// in groups, [row group][width][2 or 4], as the path's multiply-adds want them. Other rows are plain.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/attention_args.h"
+#include "kernels/cpu/kernel_table.h"
 
 namespace mfa {
 namespace {
@@ -23,22 +23,24 @@ struct KvMatrix {
   int64_t begin = 0;  // byte in the head
   int64_t outer = 0, inner = 0, width = 0;
   DType type = DType::f32;
-  bool bf16_products = false;  // of the path
+  int64_t path_together = 1;  // rows that lie together where they divide
 
   int64_t size() const { return type == DType::f32 ? 4 : type == DType::bf16 ? 2 : 1; }
   int64_t block_width(int64_t block) const {
     const int64_t rest = outer - block * width;
     return rest < width ? rest : width;
   }
-  bool paired() const { return (type == DType::i8 || (type == DType::bf16 && bf16_products)) && inner % 2 == 0; }
-  // Byte where row `row` of a block begins; of the row's pair, for paired rows.
+  int64_t together() const { return inner % path_together == 0 ? path_together : 1; }
+  bool grouped() const { return together() > 1; }
+  // Byte where row `row` of a block begins; for grouped rows, the first of a group.
   int64_t at(int64_t block, int64_t row) const {
     return begin + (block * width * inner + row * block_width(block)) * size();
   }
   // Byte of number (i of the block, row).
   int64_t number(int64_t block, int64_t row, int64_t i) const {
     if (block_width(block) < width || type == DType::f32) return at(block, row) + i * size();
-    if (paired()) return at(block, row / 2 * 2) + (2 * i + row % 2) * size();
+    const int64_t group = together();
+    if (group > 1) return at(block, row / group * group) + (group * i + row % group) * size();
     return at(block, row) + (type == DType::i8 ? i : i < width / 2 ? 4 * i : 4 * i - 2 * width + 2);
   }
 };
@@ -48,13 +50,13 @@ struct KvLayout {
   int64_t tokens, key_groups, value_groups, head_bytes;
   bool shared;
 
-  KvLayout(const KvPoolSpec& spec, int64_t lanes, bool bf16_products)
+  KvLayout(const KvPoolSpec& spec, const KvPath& path)
       : tokens(spec.page_tokens), key_groups(0), value_groups(0), shared(spec.value_in_key) {
     const auto groups = [](int64_t dim) { return (dim + KvPoolSpec::kScaleGroup - 1) / KvPoolSpec::kScaleGroup; };
     if (spec.type == DType::i8) key_groups = groups(spec.key_dim), value_groups = shared ? 0 : groups(spec.value_dim);
     const int64_t scales = (key_groups + value_groups) * tokens * KvPoolSpec::kScaleBytes;
-    keys = {.begin = scales, .outer = tokens, .inner = spec.key_dim, .width = 2 * lanes, .type = spec.type};
-    keys.bf16_products = bf16_products;
+    keys = {.begin = scales, .outer = tokens, .inner = spec.key_dim, .width = 2 * path.lanes, .type = spec.type};
+    keys.path_together = spec.type == DType::i8 ? path.int8_together : spec.type == DType::bf16 ? path.bf16_together : 1;
     values = keys;
     values.begin = shared ? scales : scales + tokens * spec.key_dim * keys.size();
     values.outer = shared ? spec.key_dim : spec.value_dim;

@@ -2,7 +2,7 @@
 //
 // Lane products: C[rows × 2 vectors] (+)= A[rows × k] · B[k × 2 vectors], B a block of a page, unpacked in registers
 // once a tile of up to kTileRows rows: 2·kTileRows FMAs for kTileRows broadcasts, a load and two integer operations
-// (bf16). int8: kTileRows·2 multiply-adds of 16-bit pairs for two numbers of k.
+// (bf16). int8: 2·kTileRows multiply-adds for two or four numbers of k (Int8Products).
 // Pair products: the same where the path multiplies bf16: A in bf16, B's rows in pairs, 2·kTileRows multiply-adds for
 //   two numbers of k, nothing to unpack.
 // Dot products: C[rows × 4 keys] = A[rows × dims] · K[4 keys × dims]^T with dims in the lanes; the sum across lanes
@@ -161,36 +161,55 @@ inline void pair_product(int64_t rows, int64_t k, const uint16_t* a, int64_t a_r
   });
 }
 
-// int8: C += (A · B) · row_scale[row] · lane_scale[lane] (null: 1), `pairs` pairs of k. |sum| < 2^31 for k ≤ 512.
-template <int M>
-inline void int_tile(int64_t pairs, const int16_t* a, int64_t a_row, const int8_t* b, const float* row_scale,
-                     const float* lane_scale, float* c, int64_t c_row, bool add) {
+// A block of 8-bit keys, rows of dims in groups: what its vectors are multiplied with, and what comes of a sum.
+struct IntKeys {
+  const std::byte* data;
+  const float* scales;     // [tokens in the lanes]
+  const int32_t* offsets;  // [rows], where keys are multiplied as numbers without sign
+  static IntVec load(const int8_t* p) { return Int8Products::load_keys(p); }
+  static IntVec add(IntVec query, IntVec keys, IntVec sum) { return Int8Products::add(keys, query, sum); }
+  IntVec begin(int64_t row) const { return int_splat(Int8Products::kKeyOffset != 0 ? offsets[row] : 0); }
+  Vec factor(float row_scale, int64_t lane) const { return splat(row_scale) * mfa::load(scales + lane); }
+};
+// A block of 8-bit values, rows of tokens in groups.
+struct IntValues {
+  const std::byte* data;
+  static IntVec load(const int8_t* p) { return Int8Products::load(p); }
+  static IntVec add(IntVec weights, IntVec values, IntVec sum) { return Int8Products::add(weights, values, sum); }
+  IntVec begin(int64_t) const { return int_splat(0); }
+  Vec factor(float row_scale, int64_t) const { return splat(row_scale); }
+};
+
+// C (+)= (A · B) · factor of the row and lane. |sum| < 2^31 for k ≤ 512.
+template <int M, class Block, class Number>
+inline void int_tile(int64_t k, const Number* a, int64_t a_row, const Block& b, int64_t row, const float* row_scale,
+                     float* c, int64_t c_row, bool add) {
+  constexpr int64_t kTogether = Int8Products::kTogether;
   IntVec sum[M][2];
-  for (int i = 0; i < M; ++i) sum[i][0] = sum[i][1] = int_zero();
-  for (int64_t p = 0; p < pairs; ++p) {
-    const IntVec x = load_int8_pairs(b + p * 4 * kLanes), y = load_int8_pairs(b + p * 4 * kLanes + 2 * kLanes);
+  for (int i = 0; i < M; ++i) sum[i][0] = sum[i][1] = b.begin(row + i);
+  const auto* numbers = reinterpret_cast<const int8_t*>(b.data);
+  for (int64_t p = 0; p < k; p += kTogether, numbers += 2 * kTogether * kLanes) {
+    const IntVec x = Block::load(numbers), y = Block::load(numbers + kTogether * kLanes);
     for (int i = 0; i < M; ++i) {
-      const IntVec av = splat_pair(a + i * a_row + 2 * p);
-      sum[i][0] = add_products(av, x, sum[i][0]);
-      sum[i][1] = add_products(av, y, sum[i][1]);
+      const IntVec av = Int8Products::splat(a + i * a_row + p);
+      sum[i][0] = Block::add(av, x, sum[i][0]);
+      sum[i][1] = Block::add(av, y, sum[i][1]);
     }
   }
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 2; ++j) {
-      Vec factor = splat(row_scale[i]);
-      if (lane_scale != nullptr) factor = factor * load(lane_scale + j * kLanes);
       float* to = c + i * c_row + j * kLanes;
-      store(to, fma(to_float(sum[i][j]), factor, add ? load(to) : zero()));
+      store(to, fma(to_float(sum[i][j]), b.factor(row_scale[i], j * kLanes), add ? load(to) : zero()));
     }
 }
 
-inline void int_product(int64_t rows, int64_t pairs, const int16_t* a, int64_t a_row, const std::byte* b,
-                        const float* row_scale, const float* lane_scale, float* c, int64_t c_row, bool add,
-                        Ahead& ahead) {
+// k: rounded up to whole groups of rows.
+template <class Block, class Number>
+inline void int_product(int64_t rows, int64_t k, const Number* a, int64_t a_row, const Block& b, const float* row_scale,
+                        float* c, int64_t c_row, bool add, Ahead& ahead) {
   even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
-    ahead.touch(pairs / kPart);
-    int_tile<decltype(count)::value>(pairs, a + r * a_row, a_row, reinterpret_cast<const int8_t*>(b), row_scale + r,
-                                     lane_scale, c + r * c_row, c_row, add);
+    ahead.touch(k / kPart);
+    int_tile<decltype(count)::value>(k, a + r * a_row, a_row, b, r, row_scale + r, c + r * c_row, c_row, add);
   });
 }
 

@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kPagedRows = kMostPagedRows / kLanes * kLanes;
 constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
 constexpr int64_t kBlock = 2 * kLanes;
+constexpr KvPath kPages = {kLanes, kBf16Products ? 2 : 1, Int8Products::kTogether};
 constexpr int64_t kKeyBlock = 8;     // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
 constexpr int64_t kUnpackParts = 4;  // for Ahead: a block of keys by two blocks of dims takes the time of two parts
 constexpr float kNoKeySeen = -1e30f;
@@ -24,7 +25,9 @@ inline int64_t value_stride(const KvPoolSpec& spec) { return round_up(spec.value
 struct PagedScratch {
   float *queries, *turned, *step, *logits, *block, *key_scales, *value_scales, *weights_scale, *query_scale, *low,
       *high, *slope, *position, *split;  // split: a PagedState
-  int16_t *int_queries, *int_weights;
+  Int8Products::Query* int_queries;
+  Int8Products::Weight* int_weights;
+  int32_t* query_offset;
   uint16_t *half_queries, *half_turned, *half_weights, *half_block;  // bf16 products: the same as of the floats
   int64_t floats = 0, key_pad, value_pad;
   PagedScratch(const KvPoolSpec& spec, float* memory) {
@@ -43,8 +46,8 @@ struct PagedScratch {
     block = take(max_of(kBlock * max_of(key_pad, kPagedTile), kKeyBlock * key_pad));
     key_scales = take(small ? key_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);  // [groups][tile]
     value_scales = take(small ? value_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);
-    int_queries = reinterpret_cast<int16_t*>(take(small ? kPagedRows * key_pad / 2 : 0));
-    int_weights = reinterpret_cast<int16_t*>(take(small ? kPagedRows * kPagedTile / 2 : 0));
+    int_queries = reinterpret_cast<Int8Products::Query*>(take(small ? kPagedRows * key_pad / 2 : 0));
+    int_weights = reinterpret_cast<Int8Products::Weight*>(take(small ? kPagedRows * kPagedTile / 2 : 0));
     const auto take_half = [&](bool wanted, int64_t n) {
       return reinterpret_cast<uint16_t*>(take(wanted ? n / 2 : 0));
     };
@@ -54,7 +57,9 @@ struct PagedScratch {
     half_weights = take_half(half, kPagedRows * kPagedTile);
     half_block = take_half(half && spec.value_in_key, kBlock * key_pad);  // turned keys, [key_pad / 2][kBlock][2]
     weights_scale = take(kPagedRows);
-    query_scale = take(kPagedRows);
+    const int64_t groups = small ? (key_pad + KvPoolSpec::kScaleGroup - 1) / KvPoolSpec::kScaleGroup : 0;
+    query_scale = take(groups * kPagedRows);  // [groups][rows]
+    query_offset = reinterpret_cast<int32_t*>(take(groups * kPagedRows));
     low = take(kPagedRows);
     high = take(kPagedRows);
     slope = take(kPagedRows);
@@ -95,14 +100,24 @@ inline PagedRow row_at(const PagedPiece& piece, int64_t r) {
   return {piece.first_row + token, piece.kv_head * group_heads + r % group_heads, piece.first_position + token};
 }
 
-// y = round(x · 32767 / max |x|) for whole vectors, at least one; returns what y is to be multiplied by.
-inline float to_int16(const float* x, int64_t n, int16_t* y) {
-  Vec largest = zero();
-  for (int64_t i = 0; i < n; i += kLanes) largest = max(max(load(x + i), zero() - load(x + i)), largest);
-  const float top = horizontal_max(largest);
-  const Vec factor = splat(top > 1e-30f ? 32767.0f / top : 0.0f);
-  for (int64_t i = 0; i < n; i += kLanes) store_int16(y + i, load(x + i) * factor);
-  return top / 32767.0f;
+// Row r of the queries as integers, a scale for each group of dims, and what is to be added to their products with keys
+// for the offset of those.
+inline void quantize_query(const PagedScratch& s, int64_t r) {
+  constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
+  for (int64_t g = 0; g * kGroup < s.key_pad; ++g) {
+    const int64_t n = min_of(kGroup, s.key_pad - g * kGroup), at = r * s.key_pad + g * kGroup;
+    const float* x = s.queries + at;
+    Int8Products::Query* y = s.int_queries + at;
+    Vec largest = zero();
+    for (int64_t i = 0; i < n; i += kLanes) largest = max(max(load(x + i), zero() - load(x + i)), largest);
+    const float top = horizontal_max(largest);
+    const Vec factor = splat(top > 1e-30f ? Int8Products::kLargestQuery / top : 0.0f);
+    for (int64_t i = 0; i < n; i += kLanes) Int8Products::store(y + i, load(x + i) * factor);
+    int32_t sum = 0;
+    for (int64_t i = 0; i < n && Int8Products::kKeyOffset != 0; ++i) sum += y[i];
+    s.query_scale[g * kPagedRows + r] = top / Int8Products::kLargestQuery;
+    s.query_offset[g * kPagedRows + r] = -Int8Products::kKeyOffset * sum;
+  }
 }
 
 // n: whole vectors.
@@ -121,7 +136,7 @@ inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
     each_vec(piece.spec.key_dim, [&](int64_t c, auto part) { store(to + c, load(q + c, part) * factor, part); });
     if (stores_rotated(piece.spec)) rotate_row_back(to, piece.spec.key_dim);
     if (piece.bf16_products && !piece.spec.value_in_key) to_bf16(to, s.key_pad, s.half_queries + r * s.key_pad);
-    if (piece.spec.type == DType::i8) s.query_scale[r] = to_int16(to, s.key_pad, s.int_queries + r * s.key_pad);
+    if (piece.spec.type == DType::i8 && !piece.spec.value_in_key) quantize_query(s, r);
     const int64_t low = piece.args->window > 0 ? max_of(0, at.position - piece.args->window + 1) : 0;
     s.low[r] = static_cast<float>(low);
     s.high[r] = static_cast<float>(at.position + 1);

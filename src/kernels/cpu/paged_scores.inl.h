@@ -32,7 +32,7 @@ inline void load_any(const KvMatrix& m, const std::byte* head, int64_t block, in
   }
   const std::byte* data = head + m.at(block, row);
   if (width == kBlock && m.type == DType::bf16)
-    return with_bf16_block(m.paired(), head + m.at(block, 0), [&](auto rows) { rows.load_row(row, x, y); });
+    return with_bf16_block(m.grouped(), head + m.at(block, 0), [&](auto rows) { rows.load_row(row, x, y); });
   const auto lanes = [&](int64_t from) {
     const auto some = [&](auto part) {
       return m.type == DType::bf16 ? load_bf16(reinterpret_cast<const uint16_t*>(data) + from, part)
@@ -54,23 +54,25 @@ inline void lane_scores(const PagedPiece& piece, const KvLayout& at, const Paged
     float* logits = s.logits + j;
     const bool whole = at.keys.block_width(block) == kBlock;
     if constexpr (kBf16Products) {
-      if (whole && at.keys.paired() && piece.bf16_products) {
+      if (whole && at.keys.grouped() && piece.bf16_products) {
         pair_product<Pairs>(rows, dim, s.half_queries, s.key_pad, data, logits, kPagedTile, false, ahead);
         continue;
       }
     }
     if (whole && at.keys.type == DType::bf16) {
-      with_bf16_block(at.keys.paired(), data, [&](auto keys) {
+      with_bf16_block(at.keys.grouped(), data, [&](auto keys) {
         lane_product(rows, dim, s.queries, s.key_pad, keys, logits, kPagedTile, false, ahead);
       });
     } else if (whole && at.keys.type == DType::f32) {
       lane_product(rows, dim, s.queries, s.key_pad, FloatBlock{reinterpret_cast<const float*>(data)}, logits,
                    kPagedTile, false, ahead);
-    } else if (whole && at.keys.paired()) {
+    } else if (whole && at.keys.grouped()) {
       for (int64_t g = 0; g * KvPoolSpec::kScaleGroup < dim; ++g) {
         const int64_t begin = g * KvPoolSpec::kScaleGroup, n = min_of(KvPoolSpec::kScaleGroup, dim - begin);
-        int_product(rows, n / 2, s.int_queries + begin, s.key_pad, t.head + at.keys.at(block, begin), s.query_scale,
-                    s.key_scales + g * kPagedTile + j, logits, kPagedTile, g > 0, ahead);
+        const IntKeys keys{t.head + at.keys.at(block, begin), s.key_scales + g * kPagedTile + j,
+                           s.query_offset + g * kPagedRows};
+        int_product(rows, n, s.int_queries + begin, s.key_pad, keys, s.query_scale + g * kPagedRows, logits, kPagedTile,
+                    g > 0, ahead);
       }
     } else {
       for (int64_t c = 0; c < dim; ++c) {

@@ -22,16 +22,17 @@ struct AnyBlock {
   }
 };
 
-// A whole block of 8-bit rows in pairs.
+// A whole block of 8-bit rows in groups.
 struct Int8Block {
   const int8_t* data;
   const float* scales;  // one a token
   void load_row(int64_t row, Vec& x, Vec& y) const {
-    const int8_t* pair = data + row / 2 * 4 * kLanes;
-    const IntVec a = load_int8_pairs(pair), b = load_int8_pairs(pair + 2 * kLanes);
+    constexpr int64_t kTogether = Int8Products::kTogether;
+    const int8_t* group = data + row / kTogether * kTogether * kBlock;
+    const int i = static_cast<int>(row % kTogether);
     const Vec scale = splat(scales[row]);
-    x = (row % 2 == 0 ? first_of_pairs(a) : second_of_pairs(a)) * scale;
-    y = (row % 2 == 0 ? first_of_pairs(b) : second_of_pairs(b)) * scale;
+    x = Int8Products::number(Int8Products::load(group), i) * scale;
+    y = Int8Products::number(Int8Products::load(group + kTogether * kLanes), i) * scale;
   }
 };
 
@@ -43,7 +44,7 @@ inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTi
   const bool whole = at.keys.outer % kBlock == 0;
   const auto scales_at = [&](int64_t c) { return s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile - t.offset; };
   if (whole && at.keys.type == DType::bf16)
-    with_bf16_block(at.keys.paired(), data, [&](auto first) {
+    with_bf16_block(at.keys.grouped(), data, [&](auto first) {
       f([=](int64_t c) {
         auto block = first;
         block.data += c * at.tokens;
@@ -52,7 +53,7 @@ inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTi
     });
   else if (whole && at.keys.type == DType::f32)
     f([=](int64_t c) { return FloatBlock{reinterpret_cast<const float*>(data + c / kBlock * block_bytes)}; });
-  else if (whole && at.keys.paired())
+  else if (whole && at.keys.grouped())
     f([=](int64_t c) { return Int8Block{reinterpret_cast<const int8_t*>(data + c * at.tokens), scales_at(c)}; });
   else
     f([&](int64_t c) { return AnyBlock{at.keys, t.head, c / kBlock, scales_at(c)}; });

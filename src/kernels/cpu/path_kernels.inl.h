@@ -19,6 +19,7 @@ inline KernelTable make_kernels(const char* name) {
           .tile_rows = kTileRows,
           .panel_width = kPanel,
           .bf16_products = kBf16Products,
+          .pages = kPages,
           .tile_product = tile_product,
           .exp = exp_all,
           .round_to_bf16 = round_all_to_bf16,

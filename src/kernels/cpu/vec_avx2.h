@@ -120,31 +120,48 @@ inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
 struct IntVec {
   __m256i v;
 };
-inline IntVec int_zero() { return {_mm256_setzero_si256()}; }
-inline IntVec load_int8_pairs(const int8_t* p) {
-  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
-}
-inline IntVec splat_pair(const int16_t* p) {
-  int both;  // one broadcast from memory; two 16-bit loads and an or would make it the bottleneck
-  __builtin_memcpy(&both, p, sizeof both);
-  return {_mm256_set1_epi32(both)};
-}
-// sum + a₀b₀ + a₁b₁ of the pairs in each lane.
-// The empty asm keeps the sum in a register: g++ 12 else computes all products of a tile first and spills sums.
-inline IntVec add_products(IntVec a, IntVec b, IntVec sum) {
-  __m256i result = _mm256_add_epi32(sum.v, _mm256_madd_epi16(a.v, b.v));
-  asm("" : "+x"(result));
-  return {result};
-}
-// Of the pairs in each lane, the first or the second.
-inline Vec first_of_pairs(IntVec x) { return {_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(x.v, 16), 16))}; }
-inline Vec second_of_pairs(IntVec x) { return {_mm256_cvtepi32_ps(_mm256_srai_epi32(x.v, 16))}; }
+inline IntVec int_splat(int32_t x) { return {_mm256_set1_epi32(x)}; }
 inline Vec to_float(IntVec x) { return {_mm256_cvtepi32_ps(x.v)}; }
-inline void store_int16(int16_t* p, Vec x) {
-  const __m256i n = _mm256_cvtps_epi32(x.v);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
-                   _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)));
-}
+
+// Products of 8-bit cache numbers, widened to 16 bits, with 16-bit queries and probabilities, two a lane and
+// instruction.
+struct Int8Products {  // see vec_avx512.h
+  using Query = int16_t;
+  using Weight = int16_t;
+  static constexpr int64_t kTogether = 2;  // rows of a page that lie together
+  static constexpr float kLargestQuery = 32767, kLargestWeight = 32767;
+  static constexpr int32_t kKeyOffset = 0;
+
+  static IntVec load(const int8_t* p) {
+    return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+  }
+  static IntVec load_keys(const int8_t* p) { return load(p); }
+  static IntVec splat(const int16_t* p) {
+    int both;  // one broadcast from memory; two 16-bit loads and an or would make it the bottleneck
+    __builtin_memcpy(&both, p, sizeof both);
+    return {_mm256_set1_epi32(both)};
+  }
+  // sum + a₀b₀ + a₁b₁ of the pairs in each lane.
+  // The empty asm keeps the sum in a register: g++ 12 else computes all products of a tile first and spills sums.
+  static IntVec add(IntVec a, IntVec b, IntVec sum) {
+    __m256i result = _mm256_add_epi32(sum.v, _mm256_madd_epi16(a.v, b.v));
+    asm("" : "+x"(result));
+    return {result};
+  }
+  // The nearest integers of numbers within ±32767.
+  static void store(int16_t* p, Vec x) {
+    const __m256i n = _mm256_cvtps_epi32(x.v);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                     _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)));
+  }
+  static void store_four(Weight* p, const Vec* x) {
+    for (int i = 0; i < 4; ++i) store(p + i * kLanes, x[i]);
+  }
+  // Of the pairs in each lane, number i.
+  static Vec number(IntVec x, int i) {
+    return to_float({_mm256_srai_epi32(i == 0 ? _mm256_slli_epi32(x.v, 16) : x.v, 16)});
+  }
+};
 
 // To nearest, ties to even, NaN stays NaN; as an f32 whose lower half is zero.
 inline Vec round_to_bf16(Vec x) {

@@ -162,26 +162,54 @@ inline void store_sums(float* p, Vec a, Vec b, Vec c, Vec d) {
   p[0] = horizontal_sum(a), p[1] = horizontal_sum(b), p[2] = horizontal_sum(c), p[3] = horizontal_sum(d);
 }
 
-// Lanes of 32-bit integers, or (as two vectors of them) of pairs of 16-bit ones.
+// Lanes of 32-bit integers, or (as four vectors of them) of four of 8 bits.
 struct IntVec {
-  Int4 v, second;
+  Int4 v[4];
 };
-inline IntVec int_zero() { return {Int4{}, Int4{}}; }
-inline IntVec load_int8_pairs(const int8_t* p) { return {Int4{p[0], p[2], p[4], p[6]}, Int4{p[1], p[3], p[5], p[7]}}; }
-inline IntVec splat_pair(const int16_t* p) { return {Int4{p[0], p[0], p[0], p[0]}, Int4{p[1], p[1], p[1], p[1]}}; }
-// sum + a₀b₀ + a₁b₁ of the pairs in each lane.
-inline IntVec add_products(IntVec a, IntVec b, IntVec sum) {
-  return {sum.v + a.v * b.v + a.second * b.second, sum.second};
-}
-// Of the pairs in each lane, the first or the second.
-inline Vec first_of_pairs(IntVec x) { return {__builtin_convertvector(x.v, Float4)}; }
-inline Vec second_of_pairs(IntVec x) { return {__builtin_convertvector(x.second, Float4)}; }
-inline Vec to_float(IntVec x) { return {__builtin_convertvector(x.v, Float4)}; }
-// The nearest integers of numbers within ±32767.
-inline void store_int16(int16_t* p, Vec x) {
-  const Int4 n = __builtin_convertvector(round(x).v, Int4);
-  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int16_t>(n[i]);
-}
+inline IntVec int_splat(int32_t x) { return {{Int4{x, x, x, x}}}; }
+inline Vec to_float(IntVec x) { return {__builtin_convertvector(x.v[0], Float4)}; }
+
+// Products of 8-bit numbers, with the roundings and the layout of the avx512 path.
+struct Int8Products {  // see vec_avx512.h
+  using Query = int8_t;
+  using Weight = uint8_t;
+  static constexpr int64_t kTogether = 4;  // rows of a page that lie together
+  static constexpr float kLargestQuery = 127, kLargestWeight = 255;
+  static constexpr int32_t kKeyOffset = 128;
+
+  static IntVec load(const int8_t* p) {
+    IntVec x;
+    for (int i = 0; i < 4; ++i) x.v[i] = Int4{p[i], p[4 + i], p[8 + i], p[12 + i]};
+    return x;
+  }
+  static IntVec load_keys(const int8_t* p) {
+    IntVec x = load(p);
+    for (Int4& numbers : x.v) numbers += kKeyOffset;
+    return x;
+  }
+  template <class Number>
+  static IntVec splat(const Number* p) {
+    IntVec x;
+    for (int i = 0; i < 4; ++i) x.v[i] = Int4{p[i], p[i], p[i], p[i]};
+    return x;
+  }
+  // sum + Σ a_i b_i of the four in each lane.
+  static IntVec add(IntVec a, IntVec b, IntVec sum) {
+    for (int i = 0; i < 4; ++i) sum.v[0] += a.v[i] * b.v[i];
+    return sum;
+  }
+  // The nearest integers of numbers within ±kLargestQuery, of numbers from 0 to kLargestWeight.
+  template <class Number>
+  static void store(Number* p, Vec x) {
+    const Int4 n = __builtin_convertvector(round(x).v, Int4);
+    for (int i = 0; i < kLanes; ++i) p[i] = static_cast<Number>(n[i]);
+  }
+  static void store_four(Weight* p, const Vec* x) {
+    for (int i = 0; i < 4; ++i) store(p + i * kLanes, x[i]);
+  }
+  // Of the four in each lane, number i.
+  static Vec number(IntVec x, int i) { return {__builtin_convertvector(x.v[i], Float4)}; }
+};
 
 // To nearest, ties to even, NaN stays NaN; as an f32 whose lower half is zero.
 inline Vec round_to_bf16(Vec x) {
