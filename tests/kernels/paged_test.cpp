@@ -28,14 +28,14 @@ double roundings_of(const shapes::PagedCase& c, double tokens, const Device& dev
   double roundings = logit + (c.alibi ? tokens / 4 : 0) + std::sqrt(tokens);
   // The plain twin holds the same 8-bit numbers. The kernel rounds queries and probabilities to 16 bits: half a step of
   // max / 32767 each, max of a row at most 4.5 times its spread: 7e-5 = 1150 roundings of 2^-24 for each number; errors
-  // of a logit's terms add like a random walk and stay one such error of the logit, whose size is `spread`. With 8 bits,
-  // half a step of max / 127: that bounds large scores loosely, and Int8PathsAgree and Int8Accuracy say more.
-  if (c.pool.type == DType::i8)
-    roundings += (multiplies_8_bits(device) ? 1150 * 32767.0 / 127 : 1150) * (1 + spread);
+  // of a logit's terms add like a random walk and stay one such error of the logit, whose size is `spread`. With 8
+  // bits, half a step of max / 127: that bounds large scores loosely, and Int8PathsAgree and Int8Accuracy say more.
+  if (c.pool.type == DType::i8) roundings += (multiplies_8_bits(device) ? 1150 * 32767.0 / 127 : 1150) * (1 + spread);
   // Products in bf16 round queries and probabilities, and a key's angles and the rotated key, by at most u = 2^-9 of a
-  // number, which is 2^14 roundings. A logit's error is then normal, of deviation spread · u / √3 for each operand; the worst
-  // of 10⁵ differences between two logits is 4.5 · √2 times that: 4 · spread · u.
-  if (device.precision() == Precision::bf16) roundings += 0x1p14 * (1 + 4 * spread * (c.rotated > 0 ? std::sqrt(3) : 1));
+  // number, which is 2^14 roundings. A logit's error is then normal, of deviation spread · u / √3 for each operand; the
+  // worst of 10⁵ differences between two logits is 4.5 · √2 times that: 4 · spread · u.
+  if (device.precision() == Precision::bf16)
+    roundings += 0x1p14 * (1 + 4 * spread * (c.rotated > 0 ? std::sqrt(3) : 1));
   return roundings;
 }
 
@@ -77,8 +77,8 @@ std::vector<double> results_of(Device& device, const shapes::PagedCase& c) {
   return all;
 }
 
-// Paths that round to 8 bits round the same numbers: but for a few that lie between two, and then by one step, they agree
-// as closely as f32 does.
+// Paths that round to 8 bits round the same numbers: but for a few that lie between two, and then by one step, they
+// agree as closely as f32 does.
 TEST(Paged, Int8PathsAgree) {
   const auto devices = cpu_devices();
   int compared = 0;

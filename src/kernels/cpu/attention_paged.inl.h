@@ -77,8 +77,8 @@ inline void round_weights(const PagedScratch& s, int64_t r, int64_t count) {
     Pairs::store(to + j, Pairs::join(load(p + j), j + kLanes < count ? load(p + j + kLanes) : zero()));
 }
 
-// The probabilities times the values' scales of one group of dims, as integers. None is negative, a row of a tile fits in
-// registers, and beyond count, where scales are zero, so are they.
+// The probabilities times the values' scales of one group of dims, as integers. None is negative, a row of a tile fits
+// in registers, and beyond count, where scales are zero, so are they.
 inline void scale_weights(const PagedScratch& s, int64_t rows, int64_t count, const float* scales) {
   constexpr int64_t kVecs = kPagedTile / kLanes;
   for (int64_t r = 0; r < rows; ++r) {
@@ -110,24 +110,25 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
   for (int64_t c = 0; c < piece.spec.value_dim; c += kBlock) {
     const std::byte* data = t.head + v.at(c / kBlock, t.offset);
     float* out = state.out + c;
-    const bool whole = v.block_width(c / kBlock) == kBlock;
+    const bool whole = v.whole(c / kBlock);
+    const int64_t width = v.block_width(c / kBlock);
     if constexpr (kBf16Products) {
       if (whole && pairs) {
-        pair_product<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, out, s.value_pad, true, ahead);
+        pair_product_of<Pairs>(width, rows, t.count, s.half_weights, kPagedTile, data, out, s.value_pad, true, ahead);
         continue;
       }
     }
     if (whole && v.type == DType::bf16) {
-      with_bf16_block(v.grouped(), data, [&](auto values) {
+      with_bf16_block(v.grouped(), data, width, [&](auto values) {
         lane_product(rows, t.count, s.logits, kPagedTile, values, out, s.value_pad, true, ahead);
       });
     } else if (whole && v.type == DType::f32) {
-      lane_product(rows, t.count, s.logits, kPagedTile, FloatBlock{reinterpret_cast<const float*>(data)}, out,
+      lane_product(rows, t.count, s.logits, kPagedTile, FloatBlock{reinterpret_cast<const float*>(data), width}, out,
                    s.value_pad, true, ahead);
     } else if (whole && v.grouped()) {
       if (c % kGroup == 0) scale_weights(s, rows, t.count, scales + c / kGroup * kPagedTile);
-      int_product(rows, t.count, s.int_weights, kPagedTile, IntValues{data}, s.weights_scale, out, s.value_pad, true,
-                  ahead);
+      int_product(rows, t.count, s.int_weights, kPagedTile, IntValues{data, width}, s.weights_scale, out, s.value_pad,
+                  true, ahead);
     } else {
       for (int64_t j = 0; j < t.count; ++j) {
         Vec x, y;

@@ -24,9 +24,10 @@ struct CpuWeight final : PackedWeight {
 };
 
 struct CpuKvPool final : KvPool {
+  static constexpr size_t kReadBeyond = 64;  // what kernels may read behind the last page (KvMatrix::whole)
   Pages memory;
-  CpuKvPool(const KvPoolSpec& spec, size_t size) : KvPool(spec), memory(size) {}
-  size_t bytes() const override { return memory.bytes(); }
+  CpuKvPool(const KvPoolSpec& spec, size_t size) : KvPool(spec), memory(size + kReadBeyond) {}
+  size_t bytes() const override { return memory.bytes() - kReadBeyond; }
 };
 
 float number_at(const Tensor& w, int64_t r, int64_t c) {
@@ -272,7 +273,8 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
     paged_together(args);
 }
 
-// The rotations by an offset in a split, those that some sequence reaches. Null for a table that the kernels do not use.
+// The rotations by an offset in a split, those that some sequence reaches. Null for a table that the kernels do not
+// use.
 const uint16_t* CpuDevice::paged_angles(const PagedAttentionArgs& args) {
   const int64_t half = args.key_cos.cols;
   if (half % kernels_.lanes != 0) return nullptr;
@@ -282,9 +284,8 @@ const uint16_t* CpuDevice::paged_angles(const PagedAttentionArgs& args) {
     tokens = std::max(tokens, std::min(split, sequence.first_position + sequence.n_rows));
   // Whole vectors of keys are rotated: room for the split's end, though the last may be no tokens.
   auto* const angles = reinterpret_cast<uint16_t*>(angles_.floats(static_cast<size_t>(split * half)));
-  over_rows(tokens, half, [&](int64_t begin, int64_t end) {
-    kernels_.paged_angles(args.key_cos, args.key_sin, begin, end, angles);
-  });
+  over_rows(tokens, half,
+            [&](int64_t begin, int64_t end) { kernels_.paged_angles(args.key_cos, args.key_sin, begin, end, angles); });
   return angles;
 }
 

@@ -6,9 +6,10 @@
 //   V, dims in the vector lanes:   blocks of `width` dims, each [page_tokens][width]
 // width = two vectors; the last block is as narrow as what remains. Values inside keys: one matrix, laid out like V.
 //
-// Inside a row of a whole block, number i: f32 at i. bf16: lane i of the first vector at 2i, lane i of the second at
-// 2i + 1, so that a mask and a shift unpack both. i8, and bf16 on a path that multiplies it, where the rows divide: rows
-// in groups, [row group][width][2 or 4], as the path's multiply-adds want them. Other rows are plain.
+// Inside a row of a whole block (of two vectors, or one where rows are grouped or f32), number i: f32 at i. bf16: lane
+// i of the first vector at 2i, lane i of the second at 2i + 1, so that a mask and a shift unpack both. i8, and bf16 on
+// a path that multiplies it, where the rows divide: rows in groups, [row group][width][2 or 4], as the path's
+// multiply-adds want them. Other rows are plain.
 #pragma once
 
 #include <cstdint>
@@ -32,13 +33,19 @@ struct KvMatrix {
   }
   int64_t together() const { return inner % path_together == 0 ? path_together : 1; }
   bool grouped() const { return together() > 1; }
+  // Whether products read the block as it lies. Of a block of one vector they read two, the second of which belongs to
+  // the next rows or to whatever follows, and nobody reads what comes of it.
+  bool whole(int64_t block) const {
+    const int64_t columns = block_width(block);
+    return columns == width || (2 * columns == width && (grouped() || type == DType::f32));
+  }
   // Byte where row `row` of a block begins; for grouped rows, the first of a group.
   int64_t at(int64_t block, int64_t row) const {
     return begin + (block * width * inner + row * block_width(block)) * size();
   }
   // Byte of number (i of the block, row).
   int64_t number(int64_t block, int64_t row, int64_t i) const {
-    if (block_width(block) < width || type == DType::f32) return at(block, row) + i * size();
+    if (!whole(block) || type == DType::f32) return at(block, row) + i * size();
     const int64_t group = together();
     if (group > 1) return at(block, row / group * group) + (group * i + row % group) * size();
     return at(block, row) + (type == DType::i8 ? i : i < width / 2 ? 4 * i : 4 * i - 2 * width + 2);
@@ -56,7 +63,9 @@ struct KvLayout {
     if (spec.type == DType::i8) key_groups = groups(spec.key_dim), value_groups = shared ? 0 : groups(spec.value_dim);
     const int64_t scales = (key_groups + value_groups) * tokens * KvPoolSpec::kScaleBytes;
     keys = {.begin = scales, .outer = tokens, .inner = spec.key_dim, .width = 2 * path.lanes, .type = spec.type};
-    keys.path_together = spec.type == DType::i8 ? path.int8_together : spec.type == DType::bf16 ? path.bf16_together : 1;
+    keys.path_together = spec.type == DType::i8     ? path.int8_together
+                         : spec.type == DType::bf16 ? path.bf16_together
+                                                    : 1;
     values = keys;
     values.begin = shared ? scales : scales + tokens * spec.key_dim * keys.size();
     values.outer = shared ? spec.key_dim : spec.value_dim;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <limits>
@@ -29,30 +30,43 @@ size_t available_at_start() {
 
 std::atomic<size_t> g_handed_out{0};
 
+constexpr size_t kSmallPage = 4096, kHugePage = size_t{2} << 20;
+
+// Zeroed memory, or null. Of some size, it begins with a huge page and asks for such: a product walks many rows that
+// lie far apart, and would miss the TLB with small pages. Only a wish.
+std::byte* map(size_t bytes) {
+  const bool huge = bytes >= 2 * kHugePage;
+  const size_t mapped = huge ? bytes + kHugePage : bytes;
+  void* const memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  auto* const first = static_cast<std::byte*>(memory);
+  if (!huge) return first;
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(memory) % kHugePage) % kHugePage;
+  const size_t end = before + (bytes + kSmallPage - 1) / kSmallPage * kSmallPage;
+  if (before > 0) munmap(first, before);
+  if (end < mapped) munmap(first + end, mapped - end);
+  madvise(first + before, bytes, MADV_HUGEPAGE);
+  return first + before;
+}
+
 }  // namespace
 
 // Refused here, with a clear line, is better than killed by the system in the middle of a run.
 Pages::Pages(size_t bytes) : bytes_(std::max<size_t>(bytes, 1)) {
   static const size_t available = available_at_start();
-  void* memory = MAP_FAILED;
   const size_t others = g_handed_out.fetch_add(bytes_);
   if (bytes_ > available || others > available - bytes_) {
     g_handed_out -= bytes_;
     bad_input(
         "[memory] not enough, got {} asked for beside {} in use, expected at most {} in all: use a smaller model, "
-        "batch "
-        "or context",
+        "batch or context",
         human_bytes(bytes), human_bytes(others), human_bytes(available));
   }
-  memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
+  data_ = map(bytes_);
+  if (data_ == nullptr) {
     g_handed_out -= bytes_;
     fail("[memory] no memory, got none for {}", human_bytes(bytes));
   }
-  data_ = static_cast<std::byte*>(memory);
-  // Huge pages: a product walks many rows that lie far apart, and would miss the TLB with small ones. Only a wish.
-  constexpr size_t kHugePage = size_t{2} << 20;
-  if (bytes_ >= 2 * kHugePage) madvise(memory, bytes_, MADV_HUGEPAGE);
 }
 
 Pages::~Pages() {

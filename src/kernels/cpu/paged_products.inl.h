@@ -45,9 +45,10 @@ struct AheadInTile {
 
 struct FloatBlock {
   const float* data;
+  int64_t width = 2 * kLanes;
   void load_row(int64_t p, Vec& x, Vec& y) const {
-    x = load(data + p * 2 * kLanes);
-    y = load(data + p * 2 * kLanes + kLanes);
+    x = load(data + p * width);
+    y = load(data + p * width + kLanes);
   }
 };
 struct Bf16Block {
@@ -58,8 +59,9 @@ struct Bf16Block {
 template <class Pairs>
 struct PairedBlock {
   const uint16_t* data;
+  int64_t width = 2 * kLanes;
   void load_row(int64_t p, Vec& x, Vec& y) const {
-    const uint16_t* pair = data + p / 2 * 4 * kLanes;
+    const uint16_t* pair = data + p / 2 * 2 * width;
     const auto a = Pairs::load(pair), b = Pairs::load(pair + 2 * kLanes);
     x = p % 2 == 0 ? Pairs::first(a) : Pairs::second(a);
     y = p % 2 == 0 ? Pairs::first(b) : Pairs::second(b);
@@ -67,10 +69,10 @@ struct PairedBlock {
 };
 // f(the block of bf16 numbers at `data`), as the path and the matrix lay it out.
 template <class F, class Pairs = Bf16Pairs>
-inline void with_bf16_block(bool paired, const std::byte* data, F&& f) {
+inline void with_bf16_block(bool paired, const std::byte* data, int64_t width, F&& f) {
   const auto* numbers = reinterpret_cast<const uint16_t*>(data);
   if constexpr (kBf16Products)
-    if (paired) return f(PairedBlock<Pairs>{numbers});
+    if (paired) return f(PairedBlock<Pairs>{numbers, width});
   f(Bf16Block{numbers});
 }
 
@@ -127,7 +129,8 @@ inline void lane_product(int64_t rows, int64_t k, const float* a, int64_t a_row,
 }
 
 // k numbers of B in (k + 1) / 2 pairs of rows; behind an odd k, nothing of the last pair's second row is used.
-template <int M, class Pairs>
+// kWidth: of a row, known when compiled: as a variable it costs 7 % of the time of 16 rows.
+template <int M, int kWidth, class Pairs>
 inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_t* b, float* c, int64_t c_row, bool add,
                       Ahead& ahead) {
   Vec sum[M][2];
@@ -142,7 +145,7 @@ inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_
   };
   AheadInTile soon(ahead, k);
   int64_t p = 0;
-  for (; p + 2 <= k; p += 2, b += 4 * kLanes) {
+  for (; p + 2 <= k; p += 2, b += 2 * kWidth) {
     soon.touch();
     soon.touch();
     add_pair(p, Pairs::load(b), Pairs::load(b + 2 * kLanes));
@@ -152,18 +155,29 @@ inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_
     for (int j = 0; j < 2; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
 }
 
-template <class Pairs>
+template <class Pairs, int kWidth = 2 * kLanes>
 inline void pair_product(int64_t rows, int64_t k, const uint16_t* a, int64_t a_row, const std::byte* b, float* c,
                          int64_t c_row, bool add, Ahead& ahead) {
   even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
-    pair_tile<decltype(count)::value, Pairs>(k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b),
-                                             c + r * c_row, c_row, add, ahead);
+    pair_tile<decltype(count)::value, kWidth, Pairs>(k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b),
+                                                     c + r * c_row, c_row, add, ahead);
   });
+}
+
+// For a block of one vector or of two.
+template <class Pairs>
+inline void pair_product_of(int64_t width, int64_t rows, int64_t k, const uint16_t* a, int64_t a_row,
+                            const std::byte* b, float* c, int64_t c_row, bool add, Ahead& ahead) {
+  if (width == kLanes)
+    pair_product<Pairs, kLanes>(rows, k, a, a_row, b, c, c_row, add, ahead);
+  else
+    pair_product<Pairs>(rows, k, a, a_row, b, c, c_row, add, ahead);
 }
 
 // A block of 8-bit keys, rows of dims in groups: what its vectors are multiplied with, and what comes of a sum.
 struct IntKeys {
   const std::byte* data;
+  int64_t width;
   const float* scales;     // [tokens in the lanes]
   const int32_t* offsets;  // [rows], where keys are multiplied as numbers without sign
   static IntVec load(const int8_t* p) { return Int8Products::load_keys(p); }
@@ -174,6 +188,7 @@ struct IntKeys {
 // A block of 8-bit values, rows of tokens in groups.
 struct IntValues {
   const std::byte* data;
+  int64_t width;
   static IntVec load(const int8_t* p) { return Int8Products::load(p); }
   static IntVec add(IntVec weights, IntVec values, IntVec sum) { return Int8Products::add(weights, values, sum); }
   IntVec begin(int64_t) const { return int_splat(0); }
@@ -188,7 +203,7 @@ inline void int_tile(int64_t k, const Number* a, int64_t a_row, const Block& b, 
   IntVec sum[M][2];
   for (int i = 0; i < M; ++i) sum[i][0] = sum[i][1] = b.begin(row + i);
   const auto* numbers = reinterpret_cast<const int8_t*>(b.data);
-  for (int64_t p = 0; p < k; p += kTogether, numbers += 2 * kTogether * kLanes) {
+  for (int64_t p = 0; p < k; p += kTogether, numbers += kTogether * b.width) {
     const IntVec x = Block::load(numbers), y = Block::load(numbers + kTogether * kLanes);
     for (int i = 0; i < M; ++i) {
       const IntVec av = Int8Products::splat(a + i * a_row + p);
@@ -238,7 +253,8 @@ inline void dot_product(int64_t rows, int64_t count, int64_t dims, const float* 
   even_tiles<kDotRows>(rows, [&](int64_t r, auto size) {
     for (int64_t j = 0; j < count; j += 4) {
       ahead.touch(dims / kLanes / kPart);
-      dot_tile<decltype(size)::value>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j, c_row);
+      dot_tile<decltype(size)::value>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j,
+                                      c_row);
     }
   });
 }

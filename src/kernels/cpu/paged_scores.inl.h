@@ -31,8 +31,11 @@ inline void load_any(const KvMatrix& m, const std::byte* head, int64_t block, in
     return;
   }
   const std::byte* data = head + m.at(block, row);
-  if (width == kBlock && m.type == DType::bf16)
-    return with_bf16_block(m.grouped(), head + m.at(block, 0), [&](auto rows) { rows.load_row(row, x, y); });
+  if (m.whole(block) && m.type == DType::bf16) {
+    with_bf16_block(m.grouped(), head + m.at(block, 0), width, [&](auto rows) { rows.load_row(row, x, y); });
+    if (width < kBlock) y = zero();
+    return;
+  }
   const auto lanes = [&](int64_t from) {
     const auto some = [&](auto part) {
       return m.type == DType::bf16 ? load_bf16(reinterpret_cast<const uint16_t*>(data) + from, part)
@@ -52,24 +55,25 @@ inline void lane_scores(const PagedPiece& piece, const KvLayout& at, const Paged
     const int64_t block = (t.offset + j) / kBlock;
     const std::byte* data = t.head + at.keys.at(block, 0);
     float* logits = s.logits + j;
-    const bool whole = at.keys.block_width(block) == kBlock;
+    const bool whole = at.keys.whole(block);
+    const int64_t width = at.keys.block_width(block);
     if constexpr (kBf16Products) {
       if (whole && at.keys.grouped() && piece.bf16_products) {
-        pair_product<Pairs>(rows, dim, s.half_queries, s.key_pad, data, logits, kPagedTile, false, ahead);
+        pair_product_of<Pairs>(width, rows, dim, s.half_queries, s.key_pad, data, logits, kPagedTile, false, ahead);
         continue;
       }
     }
     if (whole && at.keys.type == DType::bf16) {
-      with_bf16_block(at.keys.grouped(), data, [&](auto keys) {
+      with_bf16_block(at.keys.grouped(), data, width, [&](auto keys) {
         lane_product(rows, dim, s.queries, s.key_pad, keys, logits, kPagedTile, false, ahead);
       });
     } else if (whole && at.keys.type == DType::f32) {
-      lane_product(rows, dim, s.queries, s.key_pad, FloatBlock{reinterpret_cast<const float*>(data)}, logits,
+      lane_product(rows, dim, s.queries, s.key_pad, FloatBlock{reinterpret_cast<const float*>(data), width}, logits,
                    kPagedTile, false, ahead);
     } else if (whole && at.keys.grouped()) {
       for (int64_t g = 0; g * KvPoolSpec::kScaleGroup < dim; ++g) {
         const int64_t begin = g * KvPoolSpec::kScaleGroup, n = min_of(KvPoolSpec::kScaleGroup, dim - begin);
-        const IntKeys keys{t.head + at.keys.at(block, begin), s.key_scales + g * kPagedTile + j,
+        const IntKeys keys{t.head + at.keys.at(block, begin), width, s.key_scales + g * kPagedTile + j,
                            s.query_offset + g * kPagedRows};
         int_product(rows, n, s.int_queries + begin, s.key_pad, keys, s.query_scale + g * kPagedRows, logits, kPagedTile,
                     g > 0, ahead);

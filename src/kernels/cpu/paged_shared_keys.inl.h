@@ -44,7 +44,7 @@ inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTi
   const bool whole = at.keys.outer % kBlock == 0;
   const auto scales_at = [&](int64_t c) { return s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile - t.offset; };
   if (whole && at.keys.type == DType::bf16)
-    with_bf16_block(at.keys.grouped(), data, [&](auto first) {
+    with_bf16_block(at.keys.grouped(), data, kBlock, [&](auto first) {
       f([=](int64_t c) {
         auto block = first;
         block.data += c * at.tokens;

@@ -37,7 +37,8 @@ inline void pair_queries(const PagedScratch& s, const float* queries, int64_t ha
     const float* q = queries + r * s.key_pad;
     uint16_t* to = s.half_turned + r * s.key_pad;
     for (int64_t c = 0; c < half; c += kLanes) Pairs::store(to + 2 * c, Pairs::join(load(q + c), load(q + half + c)));
-    for (int64_t c = 2 * half; c < s.key_pad; c += kBlock) Pairs::store_pairs(to + c, load(q + c), load(q + c + kLanes));
+    for (int64_t c = 2 * half; c < s.key_pad; c += kBlock)
+      Pairs::store_pairs(to + c, load(q + c), load(q + c + kLanes));
   }
 }
 

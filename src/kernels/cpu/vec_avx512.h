@@ -183,8 +183,8 @@ struct IntVec {
 inline IntVec int_splat(int32_t x) { return {_mm512_set1_epi32(x)}; }
 inline Vec to_float(IntVec x) { return {_mm512_maskz_cvtepi32_ps(0xffff, x.v)}; }
 
-// Products of 8-bit cache numbers with 8-bit queries and probabilities, four a lane and instruction: twice those of bf16.
-// The instruction wants one operand without sign: keys get 128 added, which costs a query's sum times that.
+// Products of 8-bit cache numbers with 8-bit queries and probabilities, four a lane and instruction: twice those of
+// bf16. The instruction wants one operand without sign: keys get 128 added, which costs a query's sum times that.
 struct Int8Products {
   using Query = int8_t;
   using Weight = uint8_t;
