@@ -33,6 +33,7 @@ struct MatmulArgs {
   bool transpose_a = false;  // a is stored [k, m]
   bool transpose_b = false;  // b is stored [n, k], as checkpoint weights are: y = x W^T
   bool accumulate = false;
+  bool same_a = false;  // a is that of the product before, unchanged since: what was made of it may serve again
 };
 
 // y = x / rms(x) ⊙ weight (+ 0), or LayerNorm with bias. x and y [rows, groups · d], weight and bias [1, d]: each run

@@ -53,7 +53,7 @@ inline void linear_backward(Device& device, Tensor x, Tensor w, Tensor dy, Tenso
                             bool accumulate_dx = false) {
   if (dw) device.matmul({.a = dy, .b = x, .c = dw, .transpose_a = true, .accumulate = true});
   if (dbias) device.bias_gradient(dy, dbias);
-  if (dx) device.matmul({.a = dy, .b = w, .c = dx, .accumulate = accumulate_dx});
+  if (dx) device.matmul({.a = dy, .b = w, .c = dx, .accumulate = accumulate_dx, .same_a = static_cast<bool>(dw)});
 }
 
 }  // namespace mfa

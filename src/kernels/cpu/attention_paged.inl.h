@@ -4,18 +4,26 @@
 // page (kv_layout.h) is read where it lies and unpacked in registers (paged_products.inl.h). A token costs
 // numbers_per_token · size bytes and 2 · heads · (key_dim + value_dim) operations.
 //   K apart from V: keys in the lanes, queries broadcast, then dims in the lanes, probabilities broadcast.
-//   Values in keys: dims in the lanes; a few keys at a time are unpacked and rotated into L1, scores are dot products.
+//   Values in keys: dims in the lanes; a few keys at a time are unpacked and rotated into L1, scores are dot products
+//     (paged_shared_keys.inl.h), or with bf16 products, keys are turned to the lanes first (paged_turned_keys.inl.h).
 //   Rotation on read: a split's start rotates the queries, a token's offset in the split the key: R(start + offset) =
 //     R(start) R(offset). An offset's angle is read from the tables every kKeyBlock tokens and turned from there: whole
 //     tables would cost 8·half bytes a token, more than a bf16 key, and from L2 they take the time of the turning.
-//   int8: 16-bit queries and probabilities times 8-bit keys and values, summed in 32 bits, scaled for each 64 dims.
-//     Scores of keys that hold their values are f32: 8-bit keys unpack as fast as bf16 ones.
+//   int8: integer queries and probabilities, of 16 or 8 bits as the path multiplies them (Int8Products), times 8-bit
+//     keys and values, summed in 32 bits, scaled for each 64 dims. Scores of keys that hold their values are f32: 8-bit
+//     keys unpack as fast as bf16 ones.
 //   bf16 where the path multiplies it: queries and probabilities rounded to bf16, sums in f32, nothing to unpack.
-// Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims that are not multiples of two vectors
-// (the narrow last block is unpacked to f32 first), and for int8 of odd sizes (f32 scores).
+// Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims whose last block is neither one vector
+// nor two (it is unpacked to f32 first; one vector of bf16 counts as narrow where bf16 is not multiplied), and for int8 of
+// odd sizes (f32 scores).
 //
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
+//
+// Measured on Zen 4 (AVX-512, bf16 products), two threads: 1.25 – 1.3 × the roofline time for 16 or 64 heads × 256 over
+// bf16: of 16 heads' time 78 % are products, at 0.88 of what the instructions allow, 13 % probabilities. int8 takes 0.78 ×
+// the bf16 time at 16 heads, 0.76 × at 64. Values in keys take 1.21 × the time of separate K and V at 16 heads, 1.06 × at
+// 64, 0.8 × at 4 (bf16, 32k): see paged_turned_keys.inl.h.
 //
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
 // over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of

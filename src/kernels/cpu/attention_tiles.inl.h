@@ -98,8 +98,12 @@ struct FloatPacking : FloatOperands {
 // … or rounded to bf16, rows of B in pairs.
 template <class Pairs>
 struct PairPacking : Pairs {
+  // Denormals become zero.
   static void put_row(const float* x, int64_t n, uint16_t* out) {
-    for (int64_t i = 0; i < n; i += kLanes) store_bf16(out + i, mfa::load(x + i));
+    int64_t i = 0;
+    for (; i + 2 * kLanes <= n; i += 2 * kLanes)
+      Pairs::store(out + i, Pairs::join(mfa::load(x + i), mfa::load(x + i + kLanes)));
+    if (i < n) store_bf16(out + i, mfa::load(x + i));
   }
   static void put_step(const float* x, const float* y, int64_t n, uint16_t* out) {
     for (int64_t i = 0; i < n; i += kLanes) Pairs::store_pairs(out + 2 * i, mfa::load(x + i), mfa::load(y + i));

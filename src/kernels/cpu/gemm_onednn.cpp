@@ -40,6 +40,10 @@ Memory::desc describe(int64_t rows, int64_t cols, int64_t stride, bool transpose
 struct CachedProduct {
   dnnl::matmul primitive;
   Memory a, b, c;  // only the pointers change from call to call
+  // bf16: b, from f32 numbers as the caller holds them, rounded and put in the order that the product reads, in one pass.
+  // Given rows as they come, a product takes up to a tenth longer to put them in order itself, again for each thread.
+  dnnl::reorder pack;
+  Memory unpacked_b;
 };
 
 dnnl::matmul::primitive_desc make_description(const dnnl::engine& engine, const Memory::desc& a, const Memory::desc& b,
@@ -59,13 +63,15 @@ struct Gemm::Engine {
   dnnl::stream stream{engine};
   std::unordered_map<GemmKey, CachedProduct, HashGemmKey> products;
   Scratch scratch_a, scratch_b;
+  Tensor last_a, last_rounded_a;
 
   CachedProduct& product(const GemmKey& key) {
     const auto found = products.find(key);
     if (found != products.end()) return found->second;
     const auto type = key.bf16 ? Memory::data_type::bf16 : Memory::data_type::f32;
     const auto a = describe(key.m, key.k, key.lda, key.transpose_a, type);
-    const auto b = describe(key.k, key.n, key.ldb, key.transpose_b, type);
+    const auto given_b = describe(key.k, key.n, key.ldb, key.transpose_b, Memory::data_type::f32);
+    const auto b = key.bf16 ? Memory::desc({key.k, key.n}, type, Memory::format_tag::any) : given_b;
     const auto c = describe(key.m, key.n, key.ldc, false, Memory::data_type::f32);
     dnnl::primitive_attr attributes;
     if (key.accumulate) {
@@ -73,9 +79,34 @@ struct Gemm::Engine {
       add.append_sum(1.0f);
       attributes.set_post_ops(add);
     }
-    CachedProduct made{dnnl::matmul(make_description(engine, a, b, c, attributes)), Memory(a, engine, nullptr),
-                       Memory(b, engine, nullptr), Memory(c, engine, nullptr)};
+    const auto description = make_description(engine, a, b, c, attributes);
+    CachedProduct made{.primitive = dnnl::matmul(description),
+                       .a = Memory(a, engine, nullptr),
+                       .b = Memory(description.weights_desc(), engine, nullptr),
+                       .c = Memory(c, engine, nullptr),
+                       .pack = {},
+                       .unpacked_b = Memory(given_b, engine, nullptr)};
+    if (key.bf16) made.pack = dnnl::reorder(made.unpacked_b, made.b);
     return products.emplace(key, std::move(made)).first->second;
+  }
+
+  // b of a product where the CPU multiplies bf16.
+  void pack_b(CachedProduct& product, const Tensor& b) {
+    const size_t floats = product.b.get_desc().get_size() / sizeof(float) + 1;
+    product.b.set_data_handle(scratch_b.floats(floats));
+    product.unpacked_b.set_data_handle(b.data);
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, product.unpacked_b.get()}, {DNNL_ARG_TO, product.b.get()}};
+    dnnl::error::wrap_c_api(dnnl_primitive_execute(product.pack.get(), stream.get(), 2, arguments),
+                            "could not pack an operand");
+  }
+
+  // a rounded, or what was made of it in the call before.
+  Tensor rounded_a(const MatmulArgs& args, bool native) {
+    const bool same = args.same_a && args.a.data == last_a.data && args.a.rows == last_a.rows &&
+                      args.a.cols == last_a.cols && args.a.stride == last_a.stride;
+    if (!same) last_rounded_a = rounded(args.a, scratch_a, native);
+    last_a = args.a;
+    return last_rounded_a;
   }
 
   // Operands rounded to bf16, without gaps: as bf16 where the CPU multiplies that, else as f32 of the same values.
@@ -103,8 +134,8 @@ void Gemm::multiply(const MatmulArgs& args, Precision precision) {
   Tensor a = args.a, b = args.b;
   if (precision == Precision::bf16) {
     if (!native) warn_once("this CPU has no bf16 products: --precision bf16 is emulated, and f32 is faster");
-    a = engine_->rounded(args.a, engine_->scratch_a, native);
-    b = engine_->rounded(args.b, engine_->scratch_b, native);
+    a = engine_->rounded_a(args, native);
+    if (!native) b = engine_->rounded(args.b, engine_->scratch_b, false);
   }
   const int64_t m = args.c.rows, n = args.c.cols, k = args.transpose_a ? a.rows : a.cols;
   // The stride of a single row is never used, but oneDNN wants it to cover the row.
@@ -123,7 +154,10 @@ void Gemm::multiply(const MatmulArgs& args, Precision precision) {
   try {
     CachedProduct& product = engine_->product(key);
     product.a.set_data_handle(a.data);
-    product.b.set_data_handle(b.data);
+    if (native)
+      engine_->pack_b(product, b);
+    else
+      product.b.set_data_handle(b.data);
     product.c.set_data_handle(args.c.data);
     // The C function takes an array; the C++ one would build a map and a vector a call.
     const dnnl_exec_arg_t arguments[] = {

@@ -11,7 +11,8 @@ namespace mfa::reference {
 // c_ij (+)= Σ_k a_ik b_kj
 template <class Real>
 void matmul(const MatmulArgs& args, Precision precision) {
-  const auto& [a, b, c, transpose_a, transpose_b, accumulate] = args;
+  const auto& [a, b, c, transpose_a, transpose_b, accumulate, same_a] = args;
+  (void)same_a;  // nothing is kept from call to call
   const int64_t inner = transpose_a ? a.rows : a.cols;
   const int64_t a_row = transpose_a ? 1 : a.stride, a_col = transpose_a ? a.stride : 1;
   const int64_t b_row = transpose_b ? 1 : b.stride, b_col = transpose_b ? b.stride : 1;
