@@ -69,11 +69,12 @@ inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeo
 
 // One row of P and dS from its logits (in p) and dP (in ds); zeros where the strip computed nothing, since the products
 // by columns read there.
+template <class Packing>
 inline void gradient_row(const StripRange& r, int64_t tile_keys, float lse, float delta, float* p, float* ds) {
   const Vec shift = splat(lse), d = splat(delta);
   for (int64_t j = 0; j < r.begin; j += kLanes) store(p + j, zero()), store(ds + j, zero());
   for (int64_t j = r.begin; j < r.end; j += kLanes) {
-    const Vec probability = exp(load(p + j) - shift);
+    const Vec probability = Packing::exp(load(p + j) - shift);
     store(p + j, probability);
     store(ds + j, probability * (load(ds + j) - d));
   }
@@ -101,7 +102,8 @@ inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, c
                      kTogether, values_t + r.begin * kTogether, tile_step, ds + r.begin, g.tile_keys, false);
       for (int64_t i = 0; i < r.m; ++i) {
         mask_row(rows, row + i, first, r, p + i * g.tile_keys);
-        gradient_row(r, g.tile_keys, s.lse[row + i], s.delta[row + i], p + i * g.tile_keys, ds + i * g.tile_keys);
+        gradient_row<Packing>(r, g.tile_keys, s.lse[row + i], s.delta[row + i], p + i * g.tile_keys,
+                              ds + i * g.tile_keys);
       }
     }
     pack_rows<Packing>(p, r.m, g.tile_keys, nullptr, s.p_steps + at);

@@ -30,6 +30,7 @@ struct ForwardScratch {
 };
 
 // Turns the logits of row i into probabilities relative to its new maximum, and rescales what came before.
+template <class Packing>
 inline void softmax_row(const StripRange& s, float* logits, float* maximum, float* sum, float* out, int64_t value_pad) {
   Vec largest = splat(kNoMaximum);
   for (int64_t j = s.begin; j < s.end; j += kLanes) largest = max(load(logits + j), largest);
@@ -43,7 +44,7 @@ inline void softmax_row(const StripRange& s, float* logits, float* maximum, floa
   }
   const Vec shift = splat(*maximum);
   for (int64_t j = s.begin; j < s.end; j += kLanes) {
-    const Vec p = exp(load(logits + j) - shift);
+    const Vec p = Packing::exp(load(logits + j) - shift);
     total = total + p;
     store(logits + j, p);
   }
@@ -66,8 +67,8 @@ inline void forward_tile(const AttentionGeometry& g, const BlockRows& rows, cons
     for (int64_t i = 0; i < range.m; ++i) {
       float* logits = s.logits + i * g.tile_keys;
       mask_row(rows, row + i, first, range, logits);
-      softmax_row(range, logits, s.maximum + row + i, s.sum + (row + i) * kLanes, s.out + (row + i) * g.value_pad,
-                  g.value_pad);
+      softmax_row<Packing>(range, logits, s.maximum + row + i, s.sum + (row + i) * kLanes,
+                           s.out + (row + i) * g.value_pad, g.value_pad);
       Packing::put_row(logits + range.begin, range.end - range.begin, s.weights + i * g.tile_keys + range.begin);
     }
     const int64_t low = range.low / kTogether * kTogether;  // weights that no row sees are zero

@@ -13,17 +13,17 @@
 //     keys and values, summed in 32 bits, scaled for each 64 dims. Scores of keys that hold their values are f32: 8-bit
 //     keys unpack as fast as bf16 ones.
 //   bf16 where the path multiplies it: queries and probabilities rounded to bf16, sums in f32, nothing to unpack.
-// Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims whose last block is neither one vector
-// nor two (it is unpacked to f32 first; one vector of bf16 counts as narrow where bf16 is not multiplied), and for int8 of
-// odd sizes (f32 scores).
+// Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims whose last block is neither one
+// vector nor two (it is unpacked to f32 first; one vector of bf16 counts as narrow where bf16 is not multiplied), and
+// for int8 of odd sizes (f32 scores).
 //
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
 //
 // Measured on Zen 4 (AVX-512, bf16 products), two threads: 1.25 – 1.3 × the roofline time for 16 or 64 heads × 256 over
-// bf16: of 16 heads' time 78 % are products, at 0.88 of what the instructions allow, 13 % probabilities. int8 takes 0.78 ×
-// the bf16 time at 16 heads, 0.76 × at 64. Values in keys take 1.21 × the time of separate K and V at 16 heads, 1.06 × at
-// 64, 0.8 × at 4 (bf16, 32k): see paged_turned_keys.inl.h.
+// bf16: of 16 heads' time 78 % are products, at 0.88 of what the instructions allow, 13 % probabilities. int8 takes
+// 0.78 × the bf16 time at 16 heads, 0.76 × at 64. Values in keys take 1.21 × the time of separate K and V at 16
+// heads, 1.06 × at 64, 0.8 × at 4 (bf16, 32k): see paged_turned_keys.inl.h.
 //
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
 // over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of
@@ -53,7 +53,9 @@ inline void mask_row(const PagedScratch& s, const PagedTile& t, int64_t r) {
   }
 }
 
-// Logits of a row to probabilities; the row's earlier sums are scaled to the new maximum.
+// Logits of a row to probabilities; the row's earlier sums are scaled to the new maximum. kRounded: to bf16 or integers
+// afterwards.
+template <bool kRounded>
 inline void softmax_row(const PagedScratch& s, const PagedState& state, int64_t count, int64_t r) {
   float* x = s.logits + r * kPagedTile;
   Vec largest = load(x);
@@ -61,7 +63,7 @@ inline void softmax_row(const PagedScratch& s, const PagedState& state, int64_t 
   const float here = horizontal_max(largest), old = state.maximum[r], top = here > old ? here : old;
   Vec sum = zero();
   for (int64_t j = 0; j < count; j += kLanes) {
-    const Vec p = exp(load(x + j) - splat(top));
+    const Vec p = kRounded ? exp_to_round(load(x + j) - splat(top)) : exp(load(x + j) - splat(top));
     sum = sum + p;
     store(x + j, p);
   }
@@ -165,7 +167,10 @@ inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedS
     dot_scores(piece, at, s, t, rows, ahead);
   for (int64_t r = 0; r < rows; ++r) {
     if (masked || t.count % kLanes != 0) mask_row(s, t, r);
-    softmax_row(s, state, t.count, r);
+    if (piece.bf16_products || piece.spec.type == DType::i8)
+      softmax_row<true>(s, state, t.count, r);
+    else
+      softmax_row<false>(s, state, t.count, r);
   }
   add_values(piece, at, s, state, t, rows, ahead);
 }

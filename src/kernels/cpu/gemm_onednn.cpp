@@ -40,8 +40,9 @@ Memory::desc describe(int64_t rows, int64_t cols, int64_t stride, bool transpose
 struct CachedProduct {
   dnnl::matmul primitive;
   Memory a, b, c;  // only the pointers change from call to call
-  // bf16: b, from f32 numbers as the caller holds them, rounded and put in the order that the product reads, in one pass.
-  // Given rows as they come, a product takes up to a tenth longer to put them in order itself, again for each thread.
+  // bf16: b, from f32 numbers as the caller holds them, rounded and put in the order that the product reads, in one
+  // pass. Given rows as they come, a product takes up to a tenth longer to put them in order itself, again for each
+  // thread.
   dnnl::reorder pack;
   Memory unpacked_b;
 };

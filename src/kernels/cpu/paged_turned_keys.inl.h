@@ -5,11 +5,11 @@
 // Angles are read from a table of offsets in a split, 4·half bytes each, made once a call: R(start + offset) = R(start)
 // R(offset), and R(start) turns the queries. bf16 angles are off by 2^-9 of a number at most, as bf16 keys are.
 //
-// Measured on Zen 4: a key of 256 dims takes 60 cycles out of L1, 31 of them to turn it (loads, splitting pairs of keys,
-// shuffles, stores) and 28 to rotate it (products, rounding); a query head's products with it and its value take 16. Where
-// few heads read it, memory bounds it: 95 cycles in decode of 4 heads. Tried, without gain: angles and quarter turns both
-// from a table (1.1 ×: twice the bytes from L2), blocks of dims outermost as they lie in the page (1.1 × at 4 heads),
-// products from the registers where keys were turned (1.05 ×), keys fetched into L1 a group ahead.
+// Measured on Zen 4: a key of 256 dims takes 60 cycles out of L1, 31 of them to turn it (loads, splitting pairs of
+// keys, shuffles, stores) and 28 to rotate it (products, rounding); a query head's products with it and its value
+// take 16. Where few heads read it, memory bounds it: 95 cycles in decode of 4 heads. Tried, without gain: angles and
+// quarter turns both from a table (1.1 ×: twice the bytes from L2), blocks of dims outermost as they lie in the page
+// (1.1 × at 4 heads), products from the registers where keys were turned (1.05 ×), keys fetched into L1 a group ahead.
 #pragma once
 
 #include "kernels/cpu/paged_scores.inl.h"
