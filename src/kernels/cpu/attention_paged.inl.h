@@ -124,7 +124,7 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
     const int64_t width = v.block_width(c / kBlock);
     if constexpr (kBf16Products) {
       if (whole && pairs) {
-        pair_product_of<Pairs>(width, rows, t.count, s.half_weights, kPagedTile, data, out, s.value_pad, true, ahead);
+        pair_product<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, width, out, s.value_pad, true, ahead);
         continue;
       }
     }

@@ -129,10 +129,9 @@ inline void lane_product(int64_t rows, int64_t k, const float* a, int64_t a_row,
 }
 
 // k numbers of B in (k + 1) / 2 pairs of rows; behind an odd k, nothing of the last pair's second row is used.
-// kWidth: of a row, known when compiled: as a variable it costs 7 % of the time of 16 rows.
-template <int M, int kWidth, class Pairs>
-inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_t* b, float* c, int64_t c_row, bool add,
-                      Ahead& ahead) {
+template <int M, class Pairs>
+inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_t* b, int64_t width, float* c,
+                      int64_t c_row, bool add, Ahead& ahead) {
   Vec sum[M][2];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 2; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
@@ -145,7 +144,7 @@ inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_
   };
   AheadInTile soon(ahead, k);
   int64_t p = 0;
-  for (; p + 2 <= k; p += 2, b += 2 * kWidth) {
+  for (; p + 2 <= k; p += 2, b += 2 * width) {
     soon.touch();
     soon.touch();
     add_pair(p, Pairs::load(b), Pairs::load(b + 2 * kLanes));
@@ -155,23 +154,13 @@ inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_
     for (int j = 0; j < 2; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
 }
 
-template <class Pairs, int kWidth = 2 * kLanes>
-inline void pair_product(int64_t rows, int64_t k, const uint16_t* a, int64_t a_row, const std::byte* b, float* c,
-                         int64_t c_row, bool add, Ahead& ahead) {
-  even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
-    pair_tile<decltype(count)::value, kWidth, Pairs>(k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b),
-                                                     c + r * c_row, c_row, add, ahead);
-  });
-}
-
-// For a block of one vector or of two.
 template <class Pairs>
-inline void pair_product_of(int64_t width, int64_t rows, int64_t k, const uint16_t* a, int64_t a_row,
-                            const std::byte* b, float* c, int64_t c_row, bool add, Ahead& ahead) {
-  if (width == kLanes)
-    pair_product<Pairs, kLanes>(rows, k, a, a_row, b, c, c_row, add, ahead);
-  else
-    pair_product<Pairs>(rows, k, a, a_row, b, c, c_row, add, ahead);
+inline void pair_product(int64_t rows, int64_t k, const uint16_t* a, int64_t a_row, const std::byte* b, int64_t width,
+                         float* c, int64_t c_row, bool add, Ahead& ahead) {
+  even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
+    pair_tile<decltype(count)::value, Pairs>(k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b), width,
+                                             c + r * c_row, c_row, add, ahead);
+  });
 }
 
 // A block of 8-bit keys, rows of dims in groups: what its vectors are multiplied with, and what comes of a sum.

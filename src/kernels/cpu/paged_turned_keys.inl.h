@@ -92,7 +92,7 @@ inline void turned_scores(const PagedPiece& piece, const KvLayout& at, const Pag
       for (int64_t i = 0; i < kBlock && j + i < t.count; i += kLanes)
         turn_group<Pairs>(piece, at, s, t, j + i, s.half_block + 2 * i, ahead);
       pair_product<Pairs>(rows, s.key_pad, s.half_turned, s.key_pad, reinterpret_cast<const std::byte*>(s.half_block),
-                          s.logits + j, kPagedTile, false, ahead);
+                          kBlock, s.logits + j, kPagedTile, false, ahead);
     }
   }
 }
