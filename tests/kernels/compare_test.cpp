@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/devices_under_test.h"
+#include "kernels/operands.h"
 #include "kernels/problem.h"
 
 namespace mfa {
@@ -61,6 +62,26 @@ TEST(Compare, AttentionThatMultipliesBf16) {
   expect_devices_agree(shapes::attention, bf16_devices(), [](const shapes::AttentionCase& c) {
     return 0x1p14 * (3 * 2 + 2 * 5.2 * std::max(1.0, c.spread));
   });
+}
+
+// A product that is told its first operand is that of the product before gives what it gives untold, to the last bit;
+// told so wrongly of another tensor, it does not believe it.
+TEST(Compare, ProductsThatShareAnOperand) {
+  for (const auto& device : bf16_devices()) {
+    SCOPED_TRACE(title(*device));
+    Operands operands(*device, 3, 4);
+    const Tensor dy = operands.normal(37, 20), x = operands.normal(37, 12), w = operands.normal(20, 12);
+    const Tensor other = operands.normal(37, 20), dw = operands.unwritten(20, 12);
+    const Tensor untold = operands.unwritten(37, 12), told = operands.unwritten(37, 12);
+    device->matmul({.a = dy, .b = w, .c = untold});
+    device->matmul({.a = dy, .b = x, .c = dw, .transpose_a = true});
+    device->matmul({.a = dy, .b = w, .c = told, .same_a = true});
+    EXPECT_EQ(read(*device, told), read(*device, untold));
+    device->matmul({.a = other, .b = w, .c = untold});
+    device->matmul({.a = dy, .b = x, .c = dw, .transpose_a = true});
+    device->matmul({.a = other, .b = w, .c = told, .same_a = true});
+    EXPECT_EQ(read(*device, told), read(*device, untold));
+  }
 }
 
 // Without a forced path the device takes one of the paths that the comparisons above ran on.
