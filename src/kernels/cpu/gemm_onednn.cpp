@@ -45,6 +45,7 @@ struct CachedProduct {
   // thread.
   dnnl::reorder pack;
   Memory unpacked_b;
+  size_t packed_floats = 0;  // room for it
 };
 
 dnnl::matmul::primitive_desc make_description(const dnnl::engine& engine, const Memory::desc& a, const Memory::desc& b,
@@ -86,15 +87,18 @@ struct Gemm::Engine {
                        .b = Memory(description.weights_desc(), engine, nullptr),
                        .c = Memory(c, engine, nullptr),
                        .pack = {},
-                       .unpacked_b = Memory(given_b, engine, nullptr)};
-    if (key.bf16) made.pack = dnnl::reorder(made.unpacked_b, made.b);
+                       .unpacked_b = Memory(given_b, engine, nullptr),
+                       .packed_floats = 0};
+    if (key.bf16) {
+      made.pack = dnnl::reorder(made.unpacked_b, made.b);
+      made.packed_floats = description.weights_desc().get_size() / sizeof(float) + 1;
+    }
     return products.emplace(key, std::move(made)).first->second;
   }
 
   // b of a product where the CPU multiplies bf16.
   void pack_b(CachedProduct& product, const Tensor& b) {
-    const size_t floats = product.b.get_desc().get_size() / sizeof(float) + 1;
-    product.b.set_data_handle(scratch_b.floats(floats));
+    product.b.set_data_handle(scratch_b.floats(product.packed_floats));
     product.unpacked_b.set_data_handle(b.data);
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, product.unpacked_b.get()}, {DNNL_ARG_TO, product.b.get()}};
     dnnl::error::wrap_c_api(dnnl_primitive_execute(product.pack.get(), stream.get(), 2, arguments),
