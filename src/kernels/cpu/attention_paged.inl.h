@@ -14,8 +14,8 @@
 //     keys unpack as fast as bf16 ones.
 //   bf16 where the path multiplies it: queries and probabilities rounded to bf16, sums in f32, nothing to unpack.
 // Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims whose last block is neither one
-// vector nor two (it is unpacked to f32 first; one vector of bf16 counts as narrow where bf16 is not multiplied), and
-// for int8 of odd sizes (f32 scores).
+// vector nor two (it is unpacked to f32 first; one vector of bf16 counts as narrow where bf16 is not multiplied, and
+// any where values live in keys), and for int8 of odd sizes (f32 scores).
 //
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).

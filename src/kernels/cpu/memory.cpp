@@ -1,6 +1,7 @@
 #include "kernels/cpu/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -30,7 +31,7 @@ size_t available_at_start() {
 
 std::atomic<size_t> g_handed_out{0};
 
-constexpr size_t kSmallPage = 4096, kHugePage = size_t{2} << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
 
 // Zeroed memory, or null. Of some size, it begins with a huge page and asks for such: a product walks many rows that
 // lie far apart, and would miss the TLB with small pages. Only a wish.
@@ -42,7 +43,8 @@ std::byte* map(size_t bytes) {
   auto* const first = static_cast<std::byte*>(memory);
   if (!huge) return first;
   const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(memory) % kHugePage) % kHugePage;
-  const size_t end = before + (bytes + kSmallPage - 1) / kSmallPage * kSmallPage;
+  const auto small_page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t end = before + (bytes + small_page - 1) / small_page * small_page;
   if (before > 0) munmap(first, before);
   if (end < mapped) munmap(first + end, mapped - end);
   madvise(first + before, bytes, MADV_HUGEPAGE);
