@@ -1,6 +1,7 @@
 #include "base/thread_team.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <functional>
@@ -85,11 +86,25 @@ void parallel_for(int64_t n, const std::function<void(int64_t, int64_t)>& body) 
 }
 
 void parallel_tasks(int64_t n, const std::function<void(int64_t, int)>& body) {
-  std::atomic<int64_t> next{0};
-  const auto member = [&](int t) {
-    for (int64_t i = next++; i < n; i = next++) body(i, t);
+  // A range for each thread, so that it goes on in memory where it was; who has finished helps the others.
+  struct alignas(64) Range {
+    std::atomic<int64_t> next;
+    int64_t end;
   };
-  run_team(static_cast<int>(std::min<int64_t>(n, num_threads())), std::cref(member));
+  constexpr int kMostRanges = 64;
+  std::array<Range, kMostRanges> ranges;
+  const int threads = static_cast<int>(std::min<int64_t>(n, num_threads())), count = std::min(threads, kMostRanges);
+  for (int r = 0; r < count; ++r) {
+    ranges[static_cast<size_t>(r)].next = n * r / count;
+    ranges[static_cast<size_t>(r)].end = n * (r + 1) / count;
+  }
+  const auto member = [&](int t) {
+    for (int k = 0; k < count; ++k) {
+      Range& range = ranges[static_cast<size_t>((t + k) % count)];
+      for (int64_t i = range.next++; i < range.end; i = range.next++) body(i, t);
+    }
+  };
+  run_team(threads, std::cref(member));
 }
 
 }  // namespace mfa

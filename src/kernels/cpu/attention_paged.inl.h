@@ -5,7 +5,7 @@
 // numbers_per_token · size bytes and 2 · heads · (key_dim + value_dim) operations.
 //   K apart from V: keys in the lanes, queries broadcast, then dims in the lanes, probabilities broadcast.
 //   Values in keys: dims in the lanes; a few keys at a time are unpacked and rotated into L1, scores are dot products
-//     (paged_shared_keys.inl.h), or with bf16 products, keys are turned to the lanes first (paged_turned_keys.inl.h).
+//     (paged_shared_keys.inl.h), or with bf16 products, of quarters of vectors (paged_ready_keys.inl.h).
 //   Rotation on read: a split's start rotates the queries, a token's offset in the split the key: R(start + offset) =
 //     R(start) R(offset). An offset's angle is read from the tables every kKeyBlock tokens and turned from there: whole
 //     tables would cost 8·half bytes a token, more than a bf16 key, and from L2 they take the time of the turning.
@@ -20,10 +20,13 @@
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
 //
-// Measured on Zen 4 (AVX-512, bf16 products), two threads: 1.25 – 1.3 × the roofline time for 16 or 64 heads × 256 over
-// bf16: of 16 heads' time 78 % are products, at 0.88 of what the instructions allow, 13 % probabilities. int8 takes
-// 0.78 × the bf16 time at 16 heads, 0.76 × at 64. Values in keys take 1.21 × the time of separate K and V at 16
-// heads, 1.06 × at 64, 0.8 × at 4 (bf16, 32k): see paged_turned_keys.inl.h.
+// A page is fetched while the one before it is met (the two before it, where keys are made ready), and splits that
+// follow each other are met by one thread, or else each split's first page comes from memory.
+//
+// Measured on Zen 4 (AVX-512, bf16 products), two threads: 1.13 – 1.3 × the roofline time for 16 or 64 heads × 256 over
+// bf16. int8 takes 0.75 × the bf16 time at 16 and 64 heads. Values in keys take 1.16 × the time of separate K and V at
+// 16 heads, 1.03 × at 64, 0.70 × at 4 (bf16, 32k). Out of L2, a key and its value cost 297 cycles with 16 rows, of which
+// 256 are products and 16 probabilities.
 //
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
 // over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of
@@ -35,8 +38,8 @@
 // bf16 blocks unpacked to f32 once, then shared by the tiles of a block of rows (1.02 ×).
 #pragma once
 
+#include "kernels/cpu/paged_ready_keys.inl.h"
 #include "kernels/cpu/paged_shared_keys.inl.h"
-#include "kernels/cpu/paged_turned_keys.inl.h"
 
 namespace mfa {
 namespace {
@@ -124,7 +127,13 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
     const int64_t width = v.block_width(c / kBlock);
     if constexpr (kBf16Products) {
       if (whole && pairs) {
-        pair_product<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, width, out, s.value_pad, true, ahead);
+        if (c + 2 * kBlock <= v.outer) {
+          pair_product_of_two<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, kBlock * v.inner, out,
+                                     s.value_pad, true, ahead);
+          c += kBlock;
+        } else {
+          pair_product<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, width, out, s.value_pad, true, ahead);
+        }
         continue;
       }
     }
@@ -137,8 +146,16 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
                    s.value_pad, true, ahead);
     } else if (whole && v.grouped()) {
       if (c % kGroup == 0) scale_weights(s, rows, t.count, scales + c / kGroup * kPagedTile);
-      int_product(rows, t.count, s.int_weights, kPagedTile, IntValues{data, width}, s.weights_scale, out, s.value_pad,
-                  true, ahead);
+      const IntValues block{data, width};
+      const int64_t bytes = kBlock * v.inner;
+      if (kTwoBlocks && c % (2 * kBlock) == 0 && c + 2 * kBlock <= v.outer) {
+        int_product<2>(rows, t.count, s.int_weights, kPagedTile, block, bytes, s.weights_scale, out, s.value_pad, true,
+                       ahead);
+        c += kBlock;
+      } else {
+        int_product<1>(rows, t.count, s.int_weights, kPagedTile, block, bytes, s.weights_scale, out, s.value_pad, true,
+                       ahead);
+      }
     } else {
       for (int64_t j = 0; j < t.count; ++j) {
         Vec x, y;
@@ -154,15 +171,16 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
 
 // masked: ALiBi, or some row does not see some of the keys.
 inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
-                       int64_t rows, const PagedTile& t, bool masked, Ahead& ahead) {
+                       int64_t rows, const PagedTile& t, const PagedTile& next, ReadyKeys& ready, bool masked,
+                       Ahead& ahead) {
   if (piece.spec.type == DType::i8) {
     load_scales(t, at.key_scales(0), at.key_groups, at.tokens, s.key_scales);
     load_scales(t, at.value_scales(0), at.value_groups, at.tokens, s.value_scales);
   }
   if (!at.shared)
     lane_scores(piece, at, s, t, rows, ahead);
-  else if (turns_keys(piece, at))
-    turned_scores(piece, at, s, t, rows, ahead);
+  else if (readies_keys(piece, at))
+    ready_scores(piece, at, s, t, next, ready, rows, ahead);
   else
     dot_scores(piece, at, s, t, rows, ahead);
   for (int64_t r = 0; r < rows; ++r) {
@@ -193,11 +211,15 @@ inline void fold(const PagedState& state, const float* maximum, const float* sum
 
 // How many parts (Ahead) the work on a page has.
 inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t rows) {
-  const int64_t tokens = piece.spec.page_tokens, tiles = (rows + kTileRows - 1) / kTileRows;
-  const int64_t values = s.value_pad / kBlock * tokens / kPart * tiles;
+  const auto tiles_of = [&](int64_t tile) { return (rows + tile - 1) / tile; };
+  const int64_t tokens = piece.spec.page_tokens, tiles = tiles_of(kTileRows);
+  const int64_t value_blocks = s.value_pad / kBlock;
+  const int64_t values =
+      piece.bf16_products ? value_blocks / 2 * (tokens / 2) / kPart * tiles_of(kTwoBlockRows) * two_block_touches(rows)
+                          : value_blocks * tokens / kPart * tiles;
   const int64_t scores = (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles;
   if (!at.shared) return values + scores;
-  if (turns_keys(piece, at)) return values + scores + tokens / kLanes * s.key_pad / kBlock;
+  if (readies_keys(piece, at)) return values + ready_parts(tokens, s.key_pad, rows);
   const int64_t unpack = tokens / kKeyBlock * s.key_pad / (2 * kBlock) * kUnpackParts;
   return values + unpack + (tokens + 3) / 4 * (s.key_pad / kLanes / kPart) * ((rows + kDotRows - 1) / kDotRows);
 }
@@ -209,8 +231,10 @@ inline void ready_queries(const PagedPiece& piece, const KvLayout& at, const Pag
   const bool rotated = piece.args->key_cos.data != nullptr;
   if (rotated) turn_queries(piece, s, start, rows);
   if constexpr (kBf16Products)
-    if (turns_keys(piece, at))
-      pair_queries<Pairs>(s, rotated ? s.turned : s.queries, rotated ? piece.args->key_cos.cols : 0, rows);
+    if (readies_keys(piece, at)) {
+      pair_dims(s, at, rotated_half(piece));
+      pair_queries<Pairs>(s, rotated ? s.turned : s.queries, rotated_half(piece), rows);
+    }
 }
 
 // The keys of one split that some row sees, tile by tile.
@@ -226,22 +250,27 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
   const auto head_of = [&](int64_t page) {
     return piece.memory + (piece.pages[page] * piece.spec.kv_heads + piece.kv_head) * at.head_bytes;
   };
-  if (at.shared) ready_queries(piece, at, s, split * piece.split_tokens, rows);
-  for (int64_t page = split * piece.split_tokens; page < split_end; page += tokens) {
-    const std::byte* head = head_of(page / tokens);
-    Ahead ahead;
-    if (page + tokens < high) {
-      ahead.next = head_of(page / tokens + 1);
-      ahead.end = ahead.next + at.head_bytes;
-      ahead.step = at.head_bytes / max_of(1, page_parts(piece, at, s, rows)) + 1;
-    }
-    for (int64_t offset = 0; offset < tokens; offset += kPagedTile) {
-      const int64_t first = page + offset;
-      const int64_t last = min_of(min_of(first + kPagedTile, page + tokens), split_end);
-      if (first >= last || last <= low) continue;
-      paged_tile(piece, at, s, state, rows, {head, first, offset, first - split * piece.split_tokens, last - first},
-                 biased || first < all_low || last > all_high, ahead);
-    }
+  const int64_t start = split * piece.split_tokens;
+  // The tile that begins at position `first`, a tile's begin in its page; without keys behind the split's end.
+  const auto tile_at = [&](int64_t first) -> PagedTile {
+    if (first >= split_end) return {};
+    const int64_t page = first / tokens, offset = first % tokens;
+    const int64_t last = min_of(min_of(first + kPagedTile, (page + 1) * tokens), split_end);
+    return {head_of(page), first, offset, first - start, last - first};
+  };
+  const int64_t parts = page_parts(piece, at, s, rows);
+  const int64_t pages_ahead = at.shared && readies_keys(piece, at) ? 2 : 1;  // ready keys reach into the next page
+  if (at.shared) ready_queries(piece, at, s, start, rows);
+  PagedTile t = tile_at(start);
+  while (t.count > 0 && t.first + t.count <= low) t = tile_at(t.first + t.count);
+  ReadyKeys ready;
+  Ahead ahead;
+  for (PagedTile next; t.count > 0; t = next) {
+    next = tile_at(t.first + t.count);
+    const int64_t coming = t.first - t.offset + pages_ahead * tokens;
+    if (t.offset == 0) ahead = coming < high ? Ahead(head_of(coming / tokens), at.head_bytes, parts) : Ahead();
+    paged_tile(piece, at, s, state, rows, t, next, ready, biased || t.first < all_low || t.first + t.count > all_high,
+               ahead);
   }
 }
 

@@ -2,6 +2,7 @@
 // kernels of the path that it chose.
 #pragma once
 
+#include "kernels/cpu/angle_table.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/memory.h"
@@ -69,7 +70,8 @@ class CpuDevice final : public Device {
   Precision precision_ = Precision::f32;
   Heap heap_;
   Gemm gemm_;
-  Scratch scratch_, states_, angles_;
+  Scratch scratch_, states_;
+  AngleTable angles_;
   std::vector<double> partials_;
   std::vector<int64_t> packed_group_;  // attention_forward: whose keys each thread's scratch holds
   std::vector<PagedPiece> paged_pieces_;

@@ -273,20 +273,13 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
     paged_together(args);
 }
 
-// The rotations by an offset in a split, those that some sequence reaches. Null for a table that the kernels do not
-// use.
+// The rotations by the offsets in a split that some sequence reaches.
 const uint16_t* CpuDevice::paged_angles(const PagedAttentionArgs& args) {
-  const int64_t half = args.key_cos.cols;
-  if (half % kernels_.lanes != 0) return nullptr;
   const int64_t split = paged_split_tokens(args.pool->spec().page_tokens);
   int64_t tokens = 0;
   for (const PagedSequence& sequence : args.sequences)
     tokens = std::max(tokens, std::min(split, sequence.first_position + sequence.n_rows));
-  // Whole vectors of keys are rotated: room for the split's end, though the last may be no tokens.
-  auto* const angles = reinterpret_cast<uint16_t*>(angles_.floats(static_cast<size_t>(split * half)));
-  over_rows(tokens, half,
-            [&](int64_t begin, int64_t end) { kernels_.paged_angles(args.key_cos, args.key_sin, begin, end, angles); });
-  return angles;
+  return angles_.get(kernels_, args.key_cos, args.key_sin, split, tokens);
 }
 
 void CpuDevice::paged_together(const PagedAttentionArgs& args) {

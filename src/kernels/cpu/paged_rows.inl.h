@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kPagedRows = kMostPagedRows / kLanes * kLanes;
 constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
 constexpr int64_t kBlock = 2 * kLanes;
+constexpr int64_t kKeyGroup = 16;  // keys made ready together (paged_ready_keys.inl.h)
 constexpr KvPath kPages = {kLanes, kBf16Products ? 2 : 1, Int8Products::kTogether};
 constexpr int64_t kKeyBlock = 8;     // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
 constexpr int64_t kUnpackParts = 4;  // for Ahead: a block of keys by two blocks of dims takes the time of two parts
@@ -28,6 +29,7 @@ struct PagedScratch {
   Int8Products::Query* int_queries;
   Int8Products::Weight* int_weights;
   int32_t* query_offset;
+  int64_t* pairs;
   uint16_t *half_queries, *half_turned, *half_weights, *half_block;  // bf16 products: the same as of the floats
   int64_t floats = 0, key_pad, value_pad;
   PagedScratch(const KvPoolSpec& spec, float* memory) {
@@ -55,7 +57,9 @@ struct PagedScratch {
     half_queries = take_half(half && !spec.value_in_key, kPagedRows * key_pad);
     half_turned = take_half(half && spec.value_in_key, kPagedRows * key_pad);
     half_weights = take_half(half, kPagedRows * kPagedTile);
-    half_block = take_half(half && spec.value_in_key, kBlock * key_pad);  // turned keys, [key_pad / 2][kBlock][2]
+    half_block = take_half(half && spec.value_in_key, 2 * kKeyGroup * key_pad);  // ready keys
+    pairs = reinterpret_cast<int64_t*>(
+        take(half && spec.value_in_key ? 4 * (key_pad / kBlock + 1) : 0));  // paged_ready_keys.inl.h
     weights_scale = take(kPagedRows);
     const int64_t groups = small ? (key_pad + KvPoolSpec::kScaleGroup - 1) / KvPoolSpec::kScaleGroup : 0;
     query_scale = take(groups * kPagedRows);  // [groups][rows]
@@ -149,6 +153,12 @@ inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
 struct PagedTile {
   const std::byte* head;  // of the page's KV head
   int64_t first, offset, in_split, count;
+};
+
+// Keys made ready while the keys before them were met (paged_ready_keys.inl.h).
+struct ReadyKeys {
+  bool first = false;  // the first group of the next tile
+  int64_t group = 0;   // counts groups, which take two places in turn
 };
 
 }  // namespace

@@ -75,8 +75,8 @@ inline void lane_scores(const PagedPiece& piece, const KvLayout& at, const Paged
         const int64_t begin = g * KvPoolSpec::kScaleGroup, n = min_of(KvPoolSpec::kScaleGroup, dim - begin);
         const IntKeys keys{t.head + at.keys.at(block, begin), width, s.key_scales + g * kPagedTile + j,
                            s.query_offset + g * kPagedRows};
-        int_product(rows, n, s.int_queries + begin, s.key_pad, keys, s.query_scale + g * kPagedRows, logits, kPagedTile,
-                    g > 0, ahead);
+        int_product<1>(rows, n, s.int_queries + begin, s.key_pad, keys, 0, s.query_scale + g * kPagedRows, logits,
+                       kPagedTile, g > 0, ahead);
       }
     } else {
       for (int64_t c = 0; c < dim; ++c) {

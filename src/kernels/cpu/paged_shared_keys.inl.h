@@ -1,6 +1,6 @@
 // Scores of a tile whose keys hold its values, rotated as they are read where the model wants that (MFA-KR): dims in
 // the lanes, a few keys at a time unpacked and rotated into L1, then dot products. (Products in bf16 have another way:
-// paged_turned_keys.inl.h.)
+// paged_ready_keys.inl.h.)
 #pragma once
 
 #include "kernels/cpu/paged_scores.inl.h"

@@ -133,40 +133,47 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   // x and y in bf16, numbers side by side; denormals become zero.
   static Pair join(Vec x, Vec y) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y.v, x.v)); }
   static void store(uint16_t* p, Pair x) { _mm512_storeu_si512(p, x); }
-  // (a₀, a₁) and (b₀, b₁) of each lane to (a₀, b₀) and (a₁, b₁).
-  static void exchange(Pair a, Pair b, Pair& firsts, Pair& seconds) {
-    constexpr __mmask32 kHigh = 0xaaaaaaaau;
-    firsts = _mm512_mask_blend_epi16(kHigh, a, _mm512_maskz_slli_epi32(0xffff, b, 16));
-    seconds = _mm512_mask_blend_epi16(kHigh, _mm512_maskz_srli_epi32(0xffff, a, 16), b);
+  // (a₀, a₁) and (b₀, b₁) of each lane to (a₀, b₀), and to (a₁, b₁).
+  static Pair firsts(Pair a, Pair b) {
+    return _mm512_mask_blend_epi16(kHigh, a, _mm512_maskz_slli_epi32(0xffff, b, 16));
   }
+  static Pair seconds(Pair a, Pair b) {
+    return _mm512_mask_blend_epi16(kHigh, _mm512_maskz_srli_epi32(0xffff, a, 16), b);
+  }
+  static constexpr __mmask32 kHigh = 0xaaaaaaaau;
   // (cos, −sin) to (sin, cos).
   static Pair quarter_turn(Pair x) {
     return _mm512_xor_si512(_mm512_maskz_rol_epi32(0xffff, x, 16), _mm512_set1_epi32(0x8000));
   }
-  // Lane j of x[i] to lane i of x[j].
-  static void transpose(Pair (&x)[kLanes]) {
+  // Quarter j of x[i] to quarter i of x[j].
+  static void transpose_quarters(Pair (&x)[4]) {
     constexpr __mmask16 kAll = 0xffff;
-    Pair y[kLanes];
-    for (int i = 0; i < kLanes; i += 2) {
-      y[i] = _mm512_maskz_unpacklo_epi32(kAll, x[i], x[i + 1]);
-      y[i + 1] = _mm512_maskz_unpackhi_epi32(kAll, x[i], x[i + 1]);
+    Pair y[4];
+    for (int i = 0; i < 2; ++i) {
+      y[i] = _mm512_maskz_shuffle_i32x4(kAll, x[2 * i], x[2 * i + 1], 0x88);
+      y[i + 2] = _mm512_maskz_shuffle_i32x4(kAll, x[2 * i], x[2 * i + 1], 0xdd);
     }
-    for (int i = 0; i < kLanes; i += 4)
-      for (int j = 0; j < 2; ++j) {
-        x[i + 2 * j] = _mm512_maskz_unpacklo_epi64(0xff, y[i + j], y[i + j + 2]);
-        x[i + 2 * j + 1] = _mm512_maskz_unpackhi_epi64(0xff, y[i + j], y[i + j + 2]);
-      }
-    // x[4g + c] now holds column c of each quarter of rows 4g … 4g + 3: a transpose of quarters remains.
-    for (int c = 0; c < 4; ++c) {
-      const Pair low = _mm512_maskz_shuffle_i32x4(kAll, x[c], x[c + 4], 0x88);
-      const Pair high = _mm512_maskz_shuffle_i32x4(kAll, x[c], x[c + 4], 0xdd);
-      const Pair low2 = _mm512_maskz_shuffle_i32x4(kAll, x[c + 8], x[c + 12], 0x88);
-      const Pair high2 = _mm512_maskz_shuffle_i32x4(kAll, x[c + 8], x[c + 12], 0xdd);
-      x[c] = _mm512_maskz_shuffle_i32x4(kAll, low, low2, 0x88);
-      x[c + 4] = _mm512_maskz_shuffle_i32x4(kAll, high, high2, 0x88);
-      x[c + 8] = _mm512_maskz_shuffle_i32x4(kAll, low, low2, 0xdd);
-      x[c + 12] = _mm512_maskz_shuffle_i32x4(kAll, high, high2, 0xdd);
+    for (int i = 0; i < 2; ++i) {
+      x[i] = _mm512_maskz_shuffle_i32x4(kAll, y[2 * i], y[2 * i + 1], 0x88);
+      x[i + 2] = _mm512_maskz_shuffle_i32x4(kAll, y[2 * i], y[2 * i + 1], 0xdd);
     }
+  }
+  // A quarter of a vector's pairs, four times.
+  static Pair splat_quarter(const uint16_t* p) {
+    return _mm512_maskz_broadcast_i32x4(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  // p[4l + j] = the sum of quarter l of x[j], for the 4 quarters of a vector.
+  static void store_quarter_sums(float* p, const Vec (&x)[4]) {
+    constexpr __mmask8 kAll = 0xff;
+    __m512 y[2];
+    for (int j = 0; j < 2;
+         ++j)  // numbers i + 2 to i: of x[j] in the first half of a quarter, of x[j + 2] in the second
+      y[j] = _mm512_add_ps(_mm512_mask_blend_ps(0xcccc, x[j].v, x[j + 2].v),
+                           _mm512_castpd_ps(_mm512_maskz_shuffle_pd(kAll, _mm512_castps_pd(x[j].v),
+                                                                    _mm512_castps_pd(x[j + 2].v), 0x55)));
+    const __m512 odd = _mm512_mask_blend_ps(0xaaaa, y[1], y[0]);
+    const __m512 even = _mm512_mask_blend_ps(0xaaaa, y[0], y[1]);
+    _mm512_storeu_ps(p, _mm512_add_ps(even, _mm512_maskz_permute_ps(0xffff, odd, 0xb1)));
   }
 };
 // p[0 … 3] = the sums of the lanes of a, b, c, d.

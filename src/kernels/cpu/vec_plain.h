@@ -140,21 +140,27 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Pair join(Vec x, Vec y);
   static void store(uint16_t* p, Pair x) { store_pairs(p, x.first, x.second); }
   static void store_pairs(uint16_t* p, Vec x, Vec y);
-  // (a₀, a₁) and (b₀, b₁) of each lane to (a₀, b₀) and (a₁, b₁).
-  static void exchange(Pair a, Pair b, Pair& firsts, Pair& seconds) {
-    firsts = {a.first, b.first};
-    seconds = {a.second, b.second};
-  }
+  // (a₀, a₁) and (b₀, b₁) of each lane to (a₀, b₀), and to (a₁, b₁).
+  static Pair firsts(Pair a, Pair b) { return {a.first, b.first}; }
+  static Pair seconds(Pair a, Pair b) { return {a.second, b.second}; }
   // (cos, −sin) to (sin, cos).
   static Pair quarter_turn(Pair x) { return {zero() - x.second, x.first}; }
-  // Lane j of x[i] to lane i of x[j].
-  static void transpose(Pair (&x)[kLanes]) {
+  // A quarter of a vector's pairs, four times.
+  static Pair splat_quarter(const uint16_t* p) { return splat(p); }
+  // Quarter (lane) j of x[i] to quarter i of x[j].
+  static void transpose_quarters(Pair (&x)[4]) {
     for (int i = 0; i < kLanes; ++i)
       for (int j = 0; j < i; ++j) {
         const float first = x[i].first.v[j], second = x[i].second.v[j];
         x[i].first.v[j] = x[j].first.v[i], x[i].second.v[j] = x[j].second.v[i];
         x[j].first.v[i] = first, x[j].second.v[i] = second;
       }
+  }
+  // p[4l + j] = the sum of quarter l of x[j], for the 4 quarters of a vector.
+  static void store_quarter_sums(float* p, const Vec (&x)[4]) {
+    static_assert(kLanes == 4);
+    for (int l = 0; l < 4; ++l)
+      for (int j = 0; j < 4; ++j) p[4 * l + j] = x[j].v[l];
   }
 };
 // p[0 … 3] = the sums of the lanes of a, b, c, d.

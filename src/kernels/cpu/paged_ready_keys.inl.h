@@ -1,0 +1,284 @@
+// Scores in bf16 of a tile whose keys hold its values, rotated as they are read where the model wants that (MFA-KR).
+//
+// Values want dims in the lanes, so a page has them there, in pairs of keys. Scores want pairs of dims, and sums across
+// lanes cost more than the products of a few rows. So a group of 16 keys is made ready in L1: pairs of keys become
+// pairs of dims, those are rotated, and quarters of vectors are exchanged, so that a vector holds four pairs of dims of
+// each of four keys. A score is the sum of a quarter then, and a fold of four vectors gives the scores of 16 keys.
+//
+// Keys are made ready bit by bit between the products of the group before, also across tiles: shifts, shuffles and
+// roundings run beside products, as long as they are spread evenly (all at once: 1.15 × the time of 16 rows).
+//
+// Angles are read from a table of offsets in a split, 4·half bytes each (AngleTable): R(start + offset) = R(start)
+// R(offset), and R(start) turns the queries. bf16 angles are off by 2^-9 of a number at most, as bf16 keys are.
+//
+// Measured on Zen 4 out of L2, cycles a key of 256 dims: with 4, 16, 64 rows 88, 187, 588 for scores, of which 64, 256,
+// 1024 / 2 are products of queries and 16 of angles. With few rows the bound are shifts and shuffles, which have one
+// and a half units: exchange of pairs 8, quarter turns 8, quarters 16. Tried, without gain: sums across all lanes and
+// no exchange of quarters (1.1 ×), shifts by loads from odd addresses (1.0 ×), quarters exchanged by partial stores or
+// by partial loads (1.1 ×), quarter turns from the table (1.0 ×: twice the bytes from L2), keys transposed whole to the
+// lanes of a vector (4 rows 1.3 ×, 16 and 64 rows 1.05 ×).
+#pragma once
+
+#include "kernels/cpu/paged_scores.inl.h"
+
+namespace mfa {
+namespace {
+
+constexpr int64_t kQuarter = kBlock / 4;  // numbers: kLanes / 4 pairs
+static_assert(kKeyGroup == 4 * 4);        // four vectors of four quarters: key 4l + j is quarter l of vector j
+constexpr int kQuarterRows = 4;           // 4 rows × 16 keys: 16 sums, which leaves registers to make keys ready
+
+// Rotations by tokens [begin, end): (cos, −sin) as [tokens / 16][half / kLanes][4 vectors][4 quarters][kLanes][2].
+template <class Pairs = Bf16Pairs>
+inline void paged_angles(const Tensor& cos, const Tensor& sin, int64_t begin, int64_t end, uint16_t* angles) {
+  if constexpr (kBf16Products) {
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t key = t % kKeyGroup;
+      uint16_t* to = angles + 2 * (t - key) * cos.cols + (key % 4 * 4 + key / 4) * kBlock;
+      for (int64_t c = 0; c < cos.cols; c += kLanes, to += kKeyGroup * kBlock)
+        Pairs::store_pairs(to, load(row_of(cos, t) + c), zero() - load(row_of(sin, t) + c));
+    }
+  }
+}
+
+inline int64_t rotated_half(const PagedPiece& piece) {
+  return piece.args->key_cos.data == nullptr ? 0 : piece.args->key_cos.cols;
+}
+
+// Whether this way can be taken: whole blocks of dims, whole groups of keys, whole vectors of angles.
+inline bool readies_keys(const PagedPiece& piece, const KvLayout& at) {
+  return piece.bf16_products && at.tokens % kKeyGroup == 0 && at.keys.outer % kBlock == 0 &&
+         rotated_half(piece) % kLanes == 0;
+}
+
+// Where the two vectors that are paired lie in a row of two keys: dims [u, u + kLanes) and those `half` behind them
+// while pairs are rotated, then the two vectors of each block. Numbers, [key_pad / kBlock][2], and a pair behind them.
+inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
+  const auto vector = [&](int64_t v) { return v / 2 * kBlock * at.tokens + v % 2 * kBlock; };
+  const int64_t rotated = half / kLanes, vectors = s.key_pad / kBlock;
+  for (int64_t u = 0; u < vectors; ++u) {
+    s.pairs[2 * u] = vector(u < rotated ? u : 2 * u);
+    s.pairs[2 * u + 1] = vector(u < rotated ? rotated + u : 2 * u + 1);
+  }
+  s.pairs[2 * vectors] = s.pairs[2 * vectors + 1] = 0;
+}
+
+// Queries in the order of the pairs: [rows / kQuarterRows][key_pad / kQuarter][kQuarterRows][kQuarter]. Rows beyond the
+// last are what they were, and so are their scores, which nobody reads.
+template <class Pairs>
+inline void pair_queries(const PagedScratch& s, const float* queries, int64_t half, int64_t rows) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* q = queries + r * s.key_pad;
+    uint16_t* to = s.half_turned + r / kQuarterRows * kQuarterRows * s.key_pad + r % kQuarterRows * kQuarter;
+    for (int64_t u = 0; u < s.key_pad / kBlock; ++u) {
+      uint16_t vector[kBlock];
+      if (u * kLanes < half)
+        Pairs::store(vector, Pairs::join(load(q + u * kLanes), load(q + half + u * kLanes)));
+      else
+        Pairs::store_pairs(vector, load(q + u * kBlock), load(q + u * kBlock + kLanes));
+      for (int m = 0; m < 4; ++m, to += kQuarterRows * kQuarter)
+        __builtin_memcpy(to, vector + m * kQuarter, kQuarter * sizeof *vector);
+    }
+  }
+}
+
+// g++ would gather the steps of an unrolled loop, and keep more numbers at once than there are registers.
+inline void keep_order() { asm volatile(""); }
+
+// A group of keys on its way from the page, `keys`, to [key_pad / kBlock][4 quarters][4 vectors][kBlock], a vector of
+// pairs at a time; vectors of keys j are counted from `first`.
+template <class Pairs>
+struct RawGroup {
+  using Pair = typename Pairs::Pair;
+  const uint16_t* keys;
+  const int64_t* pairs;
+  const uint16_t* angles;  // anything where no key is rotated
+  uint16_t* to;
+
+  RawGroup(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t token,
+           int first, uint16_t* group)
+      : keys(reinterpret_cast<const uint16_t*>(t.head + at.keys.at(0, t.offset + token + first / 2 * 2))),
+        pairs(s.pairs),
+        angles(piece.angles != nullptr ? piece.angles : group),
+        to(group + first * kBlock) {
+    angles += 2 * (t.in_split + token) * rotated_half(piece) + first * 4 * kBlock;
+  }
+  void next() {
+    pairs += 2;
+    angles += kKeyGroup * kBlock;
+    to += kKeyGroup * kBlock;
+  }
+
+  // Key 4l + j.
+  template <bool kRotated, bool kSecond>
+  void make(int l, int j, Pair (&x)[4]) const {
+    const uint16_t* row = keys + (l * 4 + j) * kBlock;
+    const Pair a = Pairs::load(row + pairs[0]), b = Pairs::load(row + pairs[1]);
+    touch(row);
+    x[l] = turned<kRotated>(kSecond ? Pairs::seconds(a, b) : Pairs::firsts(a, b), l, j);
+  }
+  // Keys 4l + j and 4l + j + 1.
+  template <bool kRotated>
+  void make_two(int l, int j, Pair (&x)[4], Pair (&y)[4]) const {
+    const uint16_t* row = keys + (l * 4 + j) * kBlock;
+    const Pair a = Pairs::load(row + pairs[0]), b = Pairs::load(row + pairs[1]);
+    touch(row);
+    x[l] = turned<kRotated>(Pairs::firsts(a, b), l, j);
+    y[l] = turned<kRotated>(Pairs::seconds(a, b), l, j + 1);
+  }
+  void store(Pair (&x)[4], int j) const {
+    Pairs::transpose_quarters(x);
+    for (int m = 0; m < 4; ++m) Pairs::store(to + (m * 4 + j) * kBlock, x[m]);
+  }
+
+ private:
+  // The next vector of pairs into L1: the CPU does not foresee jumps from block to block.
+  void touch(const uint16_t* row) const {
+    __builtin_prefetch(row + pairs[2], 0, 3);
+    __builtin_prefetch(row + pairs[3], 0, 3);
+  }
+  template <bool kRotated>
+  Pair turned(Pair key, int l, int j) const {
+    if constexpr (!kRotated) return key;
+    const uint16_t* angle = angles + (j * 4 + l) * kBlock;
+    __builtin_prefetch(angle + kKeyGroup * kBlock, 0, 3);
+    const Pair turn = Pairs::load(angle);
+    return Pairs::join(Pairs::add(key, turn, zero()), Pairs::add(key, Pairs::quarter_turn(turn), zero()));
+  }
+};
+
+// What a tile of products makes of the next group meanwhile, as far as quarter m of a vector of pairs: nothing, or one,
+// two or all four of the vectors of keys. kTouches: how often a quarter then touches memory ahead, in proportion to its
+// time.
+struct MakesNone {
+  static constexpr int kVectors = 0, kTouches = 2;
+  template <bool kRotated, class Group, class X>
+  static void make(const Group&, int, X&) {}
+};
+template <bool kSecond>
+struct MakesOne {
+  static constexpr int kVectors = 1, kTouches = 2;
+  template <bool kRotated, class Group, class X>
+  static void make(const Group& group, int m, X& x) {
+    group.template make<kRotated, kSecond>(m, 0, x[0]);
+    if (m == 3) group.store(x[0], 0);
+  }
+};
+struct MakesTwo {
+  static constexpr int kVectors = 2, kTouches = 2;
+  template <bool kRotated, class Group, class X>
+  static void make(const Group& group, int m, X& x) {
+    group.template make_two<kRotated>(m, 0, x[0], x[1]);
+    if (m != 3) return;
+    group.store(x[0], 0);
+    group.store(x[1], 1);
+  }
+};
+struct MakesAll {
+  static constexpr int kVectors = 4, kTouches = 6;
+  template <bool kRotated, class Group, class X>
+  static void make(const Group& group, int m, X& x) {
+    const int j = m / 2 * 2;
+    group.template make_two<kRotated>(m % 2 * 2, j, x[0], x[1]);
+    keep_order();
+    group.template make_two<kRotated>(m % 2 * 2 + 1, j, x[0], x[1]);
+    if (m % 2 == 0) return;
+    group.store(x[0], j);
+    group.store(x[1], j + 1);
+  }
+};
+
+// f(the making that tile i of `tiles` does).
+template <class F>
+inline void with_share(int64_t i, int64_t tiles, bool more, F&& f) {
+  if (!more || i >= 4 || (i >= 2 && tiles < 4)) return f(MakesNone{});
+  if (tiles == 1) return f(MakesAll{});
+  if (tiles < 4) return f(MakesTwo{});
+  if (i % 2 == 0) return f(MakesOne<false>{});
+  f(MakesOne<true>{});
+}
+
+// One vector of pairs, quarter by quarter.
+template <class Makes, bool kRotated, class Pairs>
+inline void quarter_steps(RawGroup<Pairs>& group, const uint16_t* a, const uint16_t* keys, Vec (&sum)[kQuarterRows][4],
+                          AheadInTile& soon) {
+  typename Pairs::Pair x[2][4];
+#pragma GCC unroll 4
+  for (int m = 0; m < 4; ++m) {
+    for (int i = 0; i < Makes::kTouches; ++i) soon.touch();
+    Makes::template make<kRotated>(group, m, x);
+    keep_order();
+    typename Pairs::Pair key[4];
+    for (int j = 0; j < 4; ++j) key[j] = Pairs::load(keys + (m * 4 + j) * kBlock);
+#pragma GCC unroll 4
+    for (int i = 0; i < kQuarterRows; ++i) {
+      const auto av = Pairs::splat_quarter(a + (m * kQuarterRows + i) * kQuarter);
+      for (int j = 0; j < 4; ++j) sum[i][j] = Pairs::add(av, key[j], sum[i][j]);
+    }
+    keep_order();
+  }
+  group.next();
+}
+
+// c[row][key] of kQuarterRows rows and the keys of a group, in rotated + plain vectors of pairs, while `group` is made.
+// Not inlined: beside each other, its kinds leave g++ too few registers.
+template <class Makes, class Pairs>
+[[gnu::noinline]] void quarter_tile(RawGroup<Pairs> group, const uint16_t* a, const uint16_t* keys, float* c,
+                                    int64_t rotated, int64_t plain, Ahead& ahead) {
+  Vec sum[kQuarterRows][4];
+#pragma GCC unroll 4
+  for (int i = 0; i < kQuarterRows; ++i)
+    for (int j = 0; j < 4; ++j) sum[i][j] = zero();
+  AheadInTile soon(ahead, 4 * Makes::kTouches * (rotated + plain));
+  for (; rotated > 0; --rotated, a += kQuarterRows * kBlock, keys += kKeyGroup * kBlock)
+    quarter_steps<Makes, true, Pairs>(group, a, keys, sum, soon);
+  for (; plain > 0; --plain, a += kQuarterRows * kBlock, keys += kKeyGroup * kBlock)
+    quarter_steps<Makes, false, Pairs>(group, a, keys, sum, soon);
+#pragma GCC unroll 4
+  for (int i = 0; i < kQuarterRows; ++i) Pairs::store_quarter_sums(c + i * kPagedTile, sum[i]);
+}
+
+inline int64_t quarter_tiles(int64_t rows) { return (rows + kQuarterRows - 1) / kQuarterRows; }
+
+// For Ahead: parts of the scores of a page.
+inline int64_t ready_parts(int64_t tokens, int64_t key_pad, int64_t rows) {
+  const int64_t touches = quarter_tiles(rows) == 1 ? MakesAll::kTouches : MakesNone::kTouches;
+  return tokens / kKeyGroup * quarter_tiles(rows) * (key_pad / kQuarter) * touches / kPart;
+}
+
+// A group that no tile made.
+template <class Pairs>
+inline void make_group(RawGroup<Pairs> group, int64_t rotated, int64_t plain) {
+  typename Pairs::Pair x[2][4];
+  for (; rotated > 0; --rotated, group.next())
+    for (int m = 0; m < 4; ++m) MakesAll::make<true>(group, m, x);
+  for (; plain > 0; --plain, group.next())
+    for (int m = 0; m < 4; ++m) MakesAll::make<false>(group, m, x);
+}
+
+// Scores of tile t. `next`: the tile that follows, whose first group is made, or one without keys.
+template <class Pairs = Bf16Pairs>
+inline void ready_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                         const PagedTile& next, ReadyKeys& ready, int64_t rows, Ahead& ahead) {
+  if constexpr (kBf16Products) {
+    const int64_t rotated = rotated_half(piece) / kLanes, plain = s.key_pad / kBlock - rotated;
+    const int64_t tiles = quarter_tiles(rows);
+    const auto place = [&](int64_t group) { return s.half_block + group % 2 * kKeyGroup * s.key_pad; };
+    if (!ready.first) make_group<Pairs>({piece, at, s, t, 0, 0, place(ready.group)}, rotated, plain);
+    ready.first = next.count > 0;
+    for (int64_t j = 0; j < t.count; j += kKeyGroup, ++ready.group) {
+      const bool inside = j + kKeyGroup < t.count, more = inside || ready.first;
+      for (int64_t i = 0; i < tiles; ++i)
+        with_share(i, tiles, more, [&](auto makes) {
+          using Makes = decltype(makes);
+          const RawGroup<Pairs> group(piece, at, s, inside || !more ? t : next, inside ? j + kKeyGroup : 0,
+                                      Makes::kVectors * static_cast<int>(i), place(ready.group + 1));
+          quarter_tile<Makes, Pairs>(group, s.half_turned + i * kQuarterRows * s.key_pad, place(ready.group),
+                                     s.logits + i * kQuarterRows * kPagedTile + j, rotated, plain, ahead);
+        });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mfa
