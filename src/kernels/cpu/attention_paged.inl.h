@@ -25,8 +25,8 @@
 //
 // Measured on Zen 4 (AVX-512, bf16 products), two threads: 1.13 – 1.3 × the roofline time for 16 or 64 heads × 256 over
 // bf16. int8 takes 0.75 × the bf16 time at 16 and 64 heads. Values in keys take 1.16 × the time of separate K and V at
-// 16 heads, 1.03 × at 64, 0.70 × at 4 (bf16, 32k). Out of L2, a key and its value cost 297 cycles with 16 rows, of which
-// 256 are products and 16 probabilities.
+// 16 heads, 1.03 × at 64, 0.70 × at 4 (bf16, 32k). Out of L2, a key and its value cost 297 cycles with 16 rows, of
+// which 256 are products and 16 probabilities.
 //
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
 // over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of
@@ -118,6 +118,8 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
   const KvMatrix& v = at.values;
   const float* scales = at.shared ? s.key_scales : s.value_scales;
   const bool pairs = piece.bf16_products && v.grouped();
+  // Two blocks at once: neither beyond the values, nor beyond whole blocks of the matrix, which may hold more dims.
+  const int64_t two_blocks_end = min_of(round_up(piece.spec.value_dim, kBlock), v.outer);
   if constexpr (kBf16Products)
     for (int64_t r = 0; pairs && r < rows; ++r) round_weights<Pairs>(s, r, t.count);
   for (int64_t c = 0; c < piece.spec.value_dim; c += kBlock) {
@@ -127,7 +129,7 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
     const int64_t width = v.block_width(c / kBlock);
     if constexpr (kBf16Products) {
       if (whole && pairs) {
-        if (c + 2 * kBlock <= v.outer) {
+        if (c + 2 * kBlock <= two_blocks_end) {
           pair_product_of_two<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, kBlock * v.inner, out,
                                      s.value_pad, true, ahead);
           c += kBlock;
@@ -148,7 +150,7 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
       if (c % kGroup == 0) scale_weights(s, rows, t.count, scales + c / kGroup * kPagedTile);
       const IntValues block{data, width};
       const int64_t bytes = kBlock * v.inner;
-      if (kTwoBlocks && c % (2 * kBlock) == 0 && c + 2 * kBlock <= v.outer) {
+      if (kTwoBlocks && c % (2 * kBlock) == 0 && c + 2 * kBlock <= two_blocks_end) {
         int_product<2>(rows, t.count, s.int_weights, kPagedTile, block, bytes, s.weights_scale, out, s.value_pad, true,
                        ahead);
         c += kBlock;
