@@ -1,4 +1,4 @@
-// The rotations of cached keys by their offset in a split (paged_dot_pairs.inl.h), in bf16 as a path's kernel reads
+// The rotations of cached keys by their offset in a split (paged_ready_keys.inl.h), in bf16 as a path's kernel reads
 // them. Kept between calls: layers and steps of one model rotate alike, and a table that is written anew has to travel
 // from core to core (3 % of decode with 16 heads).
 #pragma once

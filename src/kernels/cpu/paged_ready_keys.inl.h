@@ -11,12 +11,12 @@
 // Angles are read from a table of offsets in a split, 4·half bytes each (AngleTable): R(start + offset) = R(start)
 // R(offset), and R(start) turns the queries. bf16 angles are off by 2^-9 of a number at most, as bf16 keys are.
 //
-// Measured on Zen 4 out of L2, cycles a key of 256 dims: with 4, 16, 64 rows 88, 187, 588 for scores, of which 64, 256,
-// 1024 / 2 are products of queries and 16 of angles. With few rows the bound are shifts and shuffles, which have one
-// and a half units: exchange of pairs 8, quarter turns 8, quarters 16. Tried, without gain: sums across all lanes and
-// no exchange of quarters (1.1 ×), shifts by loads from odd addresses (1.0 ×), quarters exchanged by partial stores or
-// by partial loads (1.1 ×), quarter turns from the table (1.0 ×: twice the bytes from L2), keys transposed whole to the
-// lanes of a vector (4 rows 1.3 ×, 16 and 64 rows 1.05 ×).
+// Measured on Zen 4 out of L2: the scores of a key of 256 dims take 88, 187, 588 cycles with 4, 16, 64 rows, of which
+// 32, 128, 512 are products of queries and 16 of angles. With few rows the bound are shifts and shuffles, which have
+// one and a half units: exchange of pairs 8, quarter turns 8, quarters 16. Tried, without gain: sums across all lanes
+// and no exchange of quarters (1.1 ×), shifts by loads from odd addresses (1.0 ×), quarters exchanged by partial stores
+// or by partial loads (1.1 ×), quarter turns from the table (1.0 ×: twice the bytes from L2), keys transposed whole to
+// the lanes of a vector (1.13, 1.08, 1.07 ×).
 #pragma once
 
 #include "kernels/cpu/paged_scores.inl.h"
@@ -263,7 +263,7 @@ inline void ready_scores(const PagedPiece& piece, const KvLayout& at, const Page
   if constexpr (kBf16Products) {
     const int64_t rotated = rotated_half(piece) / kLanes, plain = s.key_pad / kBlock - rotated;
     const int64_t tiles = quarter_tiles(rows);
-    const auto place = [&](int64_t group) { return s.half_block + group % 2 * kKeyGroup * s.key_pad; };
+    const auto place = [&](int64_t group) { return s.half_keys + group % 2 * kKeyGroup * s.key_pad; };
     if (!ready.first) make_group<Pairs>({piece, at, s, t, 0, 0, place(ready.group)}, rotated, plain);
     ready.first = next.count > 0;
     for (int64_t j = 0; j < t.count; j += kKeyGroup, ++ready.group) {

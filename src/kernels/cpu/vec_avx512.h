@@ -166,8 +166,8 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static void store_quarter_sums(float* p, const Vec (&x)[4]) {
     constexpr __mmask8 kAll = 0xff;
     __m512 y[2];
-    for (int j = 0; j < 2;
-         ++j)  // numbers i + 2 to i: of x[j] in the first half of a quarter, of x[j + 2] in the second
+    // Numbers i + 2 to i: of x[j] in the first half of a quarter, of x[j + 2] in the second.
+    for (int j = 0; j < 2; ++j)
       y[j] = _mm512_add_ps(_mm512_mask_blend_ps(0xcccc, x[j].v, x[j + 2].v),
                            _mm512_castpd_ps(_mm512_maskz_shuffle_pd(kAll, _mm512_castps_pd(x[j].v),
                                                                     _mm512_castps_pd(x[j + 2].v), 0x55)));
