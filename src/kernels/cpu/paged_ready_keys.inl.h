@@ -85,6 +85,15 @@ inline void pair_queries(const PagedScratch& s, const float* queries, int64_t ha
 // g++ would gather the steps of an unrolled loop, and keep more numbers at once than there are registers.
 inline void keep_order() { asm volatile(""); }
 
+// Vectors of pairs of up to eight keys on their way.
+template <class Pairs>
+struct InWork {
+  typename Pairs::Pair x[2][4];  // of keys 4l + j and of keys 4l + j + 1
+  typename Pairs::Pair y[2][4];  // the same halfway through the exchange of quarters
+  typename Pairs::Pair key[2];
+  Vec low[2], high[2];  // rotated, not yet rounded
+};
+
 // A group of keys on its way from the page, `keys`, to [key_pad / kBlock][4 quarters][4 vectors][kBlock], a vector of
 // pairs at a time; vectors of keys j are counted from `first`.
 template <class Pairs>
@@ -96,7 +105,7 @@ struct RawGroup {
   uint16_t* to;
 
   RawGroup(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t token,
-           int first, uint16_t* group)
+           int64_t first, uint16_t* group)
       : keys(reinterpret_cast<const uint16_t*>(t.head + at.keys.at(0, t.offset + token + first / 2 * 2))),
         pairs(s.pairs),
         angles(piece.angles != nullptr ? piece.angles : group),
@@ -109,82 +118,74 @@ struct RawGroup {
     to += kKeyGroup * kBlock;
   }
 
-  // Key 4l + j.
-  template <bool kRotated, bool kSecond>
-  void make(int l, int j, Pair (&x)[4]) const {
-    const uint16_t* row = keys + (l * 4 + j) * kBlock;
-    const Pair a = Pairs::load(row + pairs[0]), b = Pairs::load(row + pairs[1]);
-    touch(row);
-    x[l] = turned<kRotated>(kSecond ? Pairs::seconds(a, b) : Pairs::firsts(a, b), l, j);
-  }
-  // Keys 4l + j and 4l + j + 1.
-  template <bool kRotated>
-  void make_two(int l, int j, Pair (&x)[4], Pair (&y)[4]) const {
-    const uint16_t* row = keys + (l * 4 + j) * kBlock;
-    const Pair a = Pairs::load(row + pairs[0]), b = Pairs::load(row + pairs[1]);
-    touch(row);
-    x[l] = turned<kRotated>(Pairs::firsts(a, b), l, j);
-    y[l] = turned<kRotated>(Pairs::seconds(a, b), l, j + 1);
-  }
-  void store(Pair (&x)[4], int j) const {
-    Pairs::transpose_quarters(x);
-    for (int m = 0; m < 4; ++m) Pairs::store(to + (m * 4 + j) * kBlock, x[m]);
+  // Step 0 … kSteps − 1 towards the vectors of the keys [kBegin, kEnd) of each pair of keys: 4l + j is the first key.
+  static constexpr int kSteps = 16;
+  template <bool kRotated, int kBegin, int kEnd>
+  void make(int step, int j, InWork<Pairs>& w) const {
+    if (step < 12 && step % 3 == 0) pair_up<kBegin, kEnd>(keys + (step / 3 * 4 + j) * kBlock, w);
+    for (int k = kBegin; k < kEnd; ++k) {
+      Pair(&x)[4] = w.x[k], (&y)[4] = w.y[k];
+      uint16_t* const out = to + (j + k - kBegin) * kBlock;
+      const int l = step / 3, i = step % 2;
+      if (step < 12 && step % 3 == 1 && kRotated) turn(angles + ((j + k - kBegin) * 4 + l) * kBlock, k, w);
+      if (step < 12 && step % 3 == 2) x[l] = kRotated ? Pairs::join(w.low[k], w.high[k]) : w.key[k];
+      if (step == 12 || step == 13) Pairs::split_quarters(x[2 * i], x[2 * i + 1], y[i], y[i + 2]);
+      if (step < 14) continue;
+      Pairs::split_quarters(y[2 * i], y[2 * i + 1], x[i], x[i + 2]);
+      Pairs::store(out + i * 4 * kBlock, x[i]);
+      Pairs::store(out + (i + 2) * 4 * kBlock, x[i + 2]);
+    }
   }
 
  private:
-  // The next vector of pairs into L1: the CPU does not foresee jumps from block to block.
-  void touch(const uint16_t* row) const {
+  template <int kBegin, int kEnd>
+  void pair_up(const uint16_t* row, InWork<Pairs>& w) const {
+    const Pair a = Pairs::load(row + pairs[0]), b = Pairs::load(row + pairs[1]);
+    // The next vector of pairs into L1: the CPU does not foresee jumps from block to block.
     __builtin_prefetch(row + pairs[2], 0, 3);
     __builtin_prefetch(row + pairs[3], 0, 3);
+    if (kBegin == 0) w.key[0] = Pairs::firsts(a, b);
+    if (kEnd == 2) w.key[1] = Pairs::seconds(a, b);
   }
-  template <bool kRotated>
-  Pair turned(Pair key, int l, int j) const {
-    if constexpr (!kRotated) return key;
-    const uint16_t* angle = angles + (j * 4 + l) * kBlock;
+  static void turn(const uint16_t* angle, int k, InWork<Pairs>& w) {
     __builtin_prefetch(angle + kKeyGroup * kBlock, 0, 3);
-    const Pair turn = Pairs::load(angle);
-    return Pairs::join(Pairs::add(key, turn, zero()), Pairs::add(key, Pairs::quarter_turn(turn), zero()));
+    const Pair by = Pairs::load(angle);
+    w.low[k] = Pairs::add(w.key[k], by, zero());
+    w.high[k] = Pairs::add(w.key[k], Pairs::quarter_turn(by), zero());
   }
 };
 
-// What a tile of products makes of the next group meanwhile, as far as quarter m of a vector of pairs: nothing, or one,
-// two or all four of the vectors of keys. kTouches: how often a quarter then touches memory ahead, in proportion to its
-// time.
+// What a tile of products makes of the next group meanwhile, at step `step` of a vector of pairs: nothing, or one, two
+// or all four of the vectors of keys. kTouches: how often a quarter of the steps touches memory ahead, in proportion to
+// its time.
 struct MakesNone {
   static constexpr int kVectors = 0, kTouches = 2;
-  template <bool kRotated, class Group, class X>
-  static void make(const Group&, int, X&) {}
+  template <bool kRotated, class Pairs>
+  static void make(const RawGroup<Pairs>&, int, InWork<Pairs>&) {}
 };
 template <bool kSecond>
 struct MakesOne {
   static constexpr int kVectors = 1, kTouches = 2;
-  template <bool kRotated, class Group, class X>
-  static void make(const Group& group, int m, X& x) {
-    group.template make<kRotated, kSecond>(m, 0, x[0]);
-    if (m == 3) group.store(x[0], 0);
+  template <bool kRotated, class Pairs>
+  static void make(const RawGroup<Pairs>& group, int step, InWork<Pairs>& w) {
+    group.template make<kRotated, kSecond, kSecond + 1>(step, 0, w);
   }
 };
 struct MakesTwo {
   static constexpr int kVectors = 2, kTouches = 2;
-  template <bool kRotated, class Group, class X>
-  static void make(const Group& group, int m, X& x) {
-    group.template make_two<kRotated>(m, 0, x[0], x[1]);
-    if (m != 3) return;
-    group.store(x[0], 0);
-    group.store(x[1], 1);
+  template <bool kRotated, class Pairs>
+  static void make(const RawGroup<Pairs>& group, int step, InWork<Pairs>& w) {
+    group.template make<kRotated, 0, 2>(step, 0, w);
   }
 };
 struct MakesAll {
   static constexpr int kVectors = 4, kTouches = 6;
-  template <bool kRotated, class Group, class X>
-  static void make(const Group& group, int m, X& x) {
-    const int j = m / 2 * 2;
-    group.template make_two<kRotated>(m % 2 * 2, j, x[0], x[1]);
+  template <bool kRotated, class Pairs>
+  static void make(const RawGroup<Pairs>& group, int step, InWork<Pairs>& w) {
+    const int j = step / 8 * 2;
+    group.template make<kRotated, 0, 2>(step % 8 * 2, j, w);
     keep_order();
-    group.template make_two<kRotated>(m % 2 * 2 + 1, j, x[0], x[1]);
-    if (m % 2 == 0) return;
-    group.store(x[0], j);
-    group.store(x[1], j + 1);
+    group.template make<kRotated, 0, 2>(step % 8 * 2 + 1, j, w);
   }
 };
 
@@ -198,33 +199,35 @@ inline void with_share(int64_t i, int64_t tiles, bool more, F&& f) {
   f(MakesOne<true>{});
 }
 
-// One vector of pairs, quarter by quarter.
+// One vector of pairs: quarter by quarter, row by row, a step of making after each.
 template <class Makes, bool kRotated, class Pairs>
 inline void quarter_steps(RawGroup<Pairs>& group, const uint16_t* a, const uint16_t* keys, Vec (&sum)[kQuarterRows][4],
                           AheadInTile& soon) {
-  typename Pairs::Pair x[2][4];
+  InWork<Pairs> work;
 #pragma GCC unroll 4
   for (int m = 0; m < 4; ++m) {
     for (int i = 0; i < Makes::kTouches; ++i) soon.touch();
-    Makes::template make<kRotated>(group, m, x);
-    keep_order();
     typename Pairs::Pair key[4];
     for (int j = 0; j < 4; ++j) key[j] = Pairs::load(keys + (m * 4 + j) * kBlock);
 #pragma GCC unroll 4
     for (int i = 0; i < kQuarterRows; ++i) {
       const auto av = Pairs::splat_quarter(a + (m * kQuarterRows + i) * kQuarter);
       for (int j = 0; j < 4; ++j) sum[i][j] = Pairs::add(av, key[j], sum[i][j]);
+      keep_order();
+      Makes::template make<kRotated>(group, m * kQuarterRows + i, work);
+      keep_order();
     }
-    keep_order();
   }
   group.next();
 }
 
-// c[row][key] of kQuarterRows rows and the keys of a group, in rotated + plain vectors of pairs, while `group` is made.
-// Not inlined: beside each other, its kinds leave g++ too few registers.
+// c[row][key] of kQuarterRows rows and the keys of a group, in rotated + plain vectors of pairs, while `from` is made.
+// Not inlined: beside each other, its kinds leave g++ too few registers. `from` by reference: g++ copies an argument
+// with wider loads than it was stored with, and each tile waits for that (1.06 × the time of 16 rows).
 template <class Makes, class Pairs>
-[[gnu::noinline]] void quarter_tile(RawGroup<Pairs> group, const uint16_t* a, const uint16_t* keys, float* c,
+[[gnu::noinline]] void quarter_tile(const RawGroup<Pairs>& from, const uint16_t* a, const uint16_t* keys, float* c,
                                     int64_t rotated, int64_t plain, Ahead& ahead) {
+  RawGroup<Pairs> group = from;
   Vec sum[kQuarterRows][4];
 #pragma GCC unroll 4
   for (int i = 0; i < kQuarterRows; ++i)
@@ -249,11 +252,11 @@ inline int64_t ready_parts(int64_t tokens, int64_t key_pad, int64_t rows) {
 // A group that no tile made.
 template <class Pairs>
 inline void make_group(RawGroup<Pairs> group, int64_t rotated, int64_t plain) {
-  typename Pairs::Pair x[2][4];
+  InWork<Pairs> work;
   for (; rotated > 0; --rotated, group.next())
-    for (int m = 0; m < 4; ++m) MakesAll::make<true>(group, m, x);
+    for (int i = 0; i < RawGroup<Pairs>::kSteps; ++i) MakesAll::make<true>(group, i, work);
   for (; plain > 0; --plain, group.next())
-    for (int m = 0; m < 4; ++m) MakesAll::make<false>(group, m, x);
+    for (int i = 0; i < RawGroup<Pairs>::kSteps; ++i) MakesAll::make<false>(group, i, work);
 }
 
 // Scores of tile t. `next`: the tile that follows, whose first group is made, or one without keys.
@@ -272,7 +275,7 @@ inline void ready_scores(const PagedPiece& piece, const KvLayout& at, const Page
         with_share(i, tiles, more, [&](auto makes) {
           using Makes = decltype(makes);
           const RawGroup<Pairs> group(piece, at, s, inside || !more ? t : next, inside ? j + kKeyGroup : 0,
-                                      Makes::kVectors * static_cast<int>(i), place(ready.group + 1));
+                                      Makes::kVectors * i, place(ready.group + 1));
           quarter_tile<Makes, Pairs>(group, s.half_turned + i * kQuarterRows * s.key_pad, place(ready.group),
                                      s.logits + i * kQuarterRows * kPagedTile + j, rotated, plain, ahead);
         });

@@ -141,22 +141,16 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
     return _mm512_mask_blend_epi16(kHigh, _mm512_maskz_srli_epi32(0xffff, a, 16), b);
   }
   static constexpr __mmask32 kHigh = 0xaaaaaaaau;
-  // (cos, −sin) to (sin, cos).
+  // (cos, −sin) to (sin, cos). By bytes: a rotation of 32 bits takes a turn of the multiplier (Zen 4).
   static Pair quarter_turn(Pair x) {
-    return _mm512_xor_si512(_mm512_maskz_rol_epi32(0xffff, x, 16), _mm512_set1_epi32(0x8000));
+    const __m512i swapped = _mm512_maskz_broadcast_i32x4(
+        0xffff, _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+    return _mm512_xor_si512(_mm512_maskz_shuffle_epi8(~0ull, x, swapped), _mm512_set1_epi32(0x8000));
   }
-  // Quarter j of x[i] to quarter i of x[j].
-  static void transpose_quarters(Pair (&x)[4]) {
-    constexpr __mmask16 kAll = 0xffff;
-    Pair y[4];
-    for (int i = 0; i < 2; ++i) {
-      y[i] = _mm512_maskz_shuffle_i32x4(kAll, x[2 * i], x[2 * i + 1], 0x88);
-      y[i + 2] = _mm512_maskz_shuffle_i32x4(kAll, x[2 * i], x[2 * i + 1], 0xdd);
-    }
-    for (int i = 0; i < 2; ++i) {
-      x[i] = _mm512_maskz_shuffle_i32x4(kAll, y[2 * i], y[2 * i + 1], 0x88);
-      x[i + 2] = _mm512_maskz_shuffle_i32x4(kAll, y[2 * i], y[2 * i + 1], 0xdd);
-    }
+  // Quarters 0 and 2 of a and b, and quarters 1 and 3.
+  static void split_quarters(Pair a, Pair b, Pair& even, Pair& odd) {
+    even = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0x88);
+    odd = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0xdd);
   }
   // A quarter of a vector's pairs, four times.
   static Pair splat_quarter(const uint16_t* p) {

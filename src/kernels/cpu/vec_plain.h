@@ -147,14 +147,15 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Pair quarter_turn(Pair x) { return {zero() - x.second, x.first}; }
   // A quarter of a vector's pairs, four times.
   static Pair splat_quarter(const uint16_t* p) { return splat(p); }
-  // Quarter (lane) j of x[i] to quarter i of x[j].
-  static void transpose_quarters(Pair (&x)[4]) {
-    for (int i = 0; i < kLanes; ++i)
-      for (int j = 0; j < i; ++j) {
-        const float first = x[i].first.v[j], second = x[i].second.v[j];
-        x[i].first.v[j] = x[j].first.v[i], x[i].second.v[j] = x[j].second.v[i];
-        x[j].first.v[i] = first, x[j].second.v[i] = second;
-      }
+  // Quarters (lanes) 0 and 2 of a and b, and quarters 1 and 3.
+  static void split_quarters(Pair a, Pair b, Pair& even, Pair& odd) {
+    const auto split = [](Vec x, Vec y, Vec& evens, Vec& odds) {
+      static_assert(kLanes == 4);
+      evens.v = Float4{x.v[0], x.v[2], y.v[0], y.v[2]};
+      odds.v = Float4{x.v[1], x.v[3], y.v[1], y.v[3]};
+    };
+    split(a.first, b.first, even.first, odd.first);
+    split(a.second, b.second, even.second, odd.second);
   }
   // p[4l + j] = the sum of quarter l of x[j], for the 4 quarters of a vector.
   static void store_quarter_sums(float* p, const Vec (&x)[4]) {
