@@ -27,8 +27,9 @@ const uint16_t* AngleTable::get(const KernelTable& kernels, const Tensor& cos, c
     first_rows_.clear();
     for (const float* row : rows) first_rows_.insert(first_rows_.end(), row, row + half);
   }
-  // Whole groups of keys are rotated: room for the split's end, though the last may be no tokens.
-  auto* const angles = reinterpret_cast<uint16_t*>(memory_.floats(static_cast<size_t>(split * half)));
+  // Groups of 16 tokens, the last of which may reach beyond the split; 2·half numbers a token.
+  const int64_t room = (split + 15) / 16 * 16;
+  auto* const angles = reinterpret_cast<uint16_t*>(memory_.floats(static_cast<size_t>(room * half)));
   over_rows(std::max<int64_t>(0, tokens - tokens_), half, [&](int64_t begin, int64_t end) {
     kernels.paged_angles(cos, sin, tokens_ + begin, tokens_ + end, angles);
   });
