@@ -227,16 +227,14 @@ inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const Pag
 }
 
 // Queries of a split whose keys hold their values.
-template <class Pairs = Bf16Pairs>
-inline void ready_queries(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t start,
+inline void split_queries(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t start,
                           int64_t rows) {
   const bool rotated = piece.args->key_cos.data != nullptr;
-  if (rotated) turn_queries(piece, s, start, rows);
-  if constexpr (kBf16Products)
-    if (readies_keys(piece, at)) {
-      pair_dims(s, at, rotated_half(piece));
-      pair_queries<Pairs>(s, rotated ? s.turned : s.queries, rotated_half(piece), rows);
-    }
+  if (rotated) load_turns(piece, s, start);
+  if (readies_keys(piece, at))
+    pair_queries(piece, at, s, rows);
+  else if (rotated)
+    turn_queries(s, piece.args->key_cos.cols, rows);
 }
 
 // The keys of one split that some row sees, tile by tile.
@@ -262,7 +260,7 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
   };
   const int64_t parts = page_parts(piece, at, s, rows);
   const int64_t pages_ahead = at.shared && readies_keys(piece, at) ? 2 : 1;  // ready keys reach into the next page
-  if (at.shared) ready_queries(piece, at, s, start, rows);
+  if (at.shared) split_queries(piece, at, s, start, rows);
   PagedTile t = tile_at(start);
   while (t.count > 0 && t.first + t.count <= low) t = tile_at(t.first + t.count);
   ReadyKeys ready;

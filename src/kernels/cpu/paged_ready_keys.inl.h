@@ -19,7 +19,7 @@
 // the lanes of a vector (1.13, 1.08, 1.07 ×).
 #pragma once
 
-#include "kernels/cpu/paged_scores.inl.h"
+#include "kernels/cpu/paged_shared_keys.inl.h"
 
 namespace mfa {
 namespace {
@@ -63,21 +63,28 @@ inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
   s.pairs[2 * vectors] = s.pairs[2 * vectors + 1] = 0;
 }
 
-// Queries in the order of the pairs: [rows / kQuarterRows][key_pad / kQuarter][kQuarterRows][kQuarter]. Rows beyond the
-// last are what they were, and so are their scores, which nobody reads.
-template <class Pairs>
-inline void pair_queries(const PagedScratch& s, const float* queries, int64_t half, int64_t rows) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* q = queries + r * s.key_pad;
-    uint16_t* to = s.half_turned + r / kQuarterRows * kQuarterRows * s.key_pad + r % kQuarterRows * kQuarter;
+// Queries rotated back by the split's start (s.block), in the order of the pairs, to s.half_turned:
+// [rows / kQuarterRows][key_pad / kBlock][kQuarterRows][kBlock]. Rows beyond the last are what they were, and so are
+// their scores, which nobody reads.
+template <class Pairs = Bf16Pairs>
+inline void pair_queries(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t rows) {
+  if constexpr (kBf16Products) {
+    const int64_t half = rotated_half(piece);
+    pair_dims(s, at, half);
     for (int64_t u = 0; u < s.key_pad / kBlock; ++u) {
-      uint16_t vector[kBlock];
-      if (u * kLanes < half)
-        Pairs::store(vector, Pairs::join(load(q + u * kLanes), load(q + half + u * kLanes)));
-      else
-        Pairs::store_pairs(vector, load(q + u * kBlock), load(q + u * kBlock + kLanes));
-      for (int m = 0; m < 4; ++m, to += kQuarterRows * kQuarter)
-        __builtin_memcpy(to, vector + m * kQuarter, kQuarter * sizeof *vector);
+      const bool rotated = u * kLanes < half;
+      const float* q = s.queries + u * (rotated ? kLanes : kBlock);
+      const float* turn = s.block + u * kLanes;  // read where rotated
+      for (int64_t r = 0; r < rows; ++r, q += s.key_pad) {
+        uint16_t* to = s.half_turned + (r / kQuarterRows * s.key_pad + u * kBlock) * kQuarterRows +
+                       r % kQuarterRows * kBlock;
+        if (!rotated) {
+          Pairs::store_pairs(to, load(q), load(q + kLanes));
+          continue;
+        }
+        const Vec a = load(q), b = load(q + half), c = load(turn), d = load(turn + half);
+        Pairs::store(to, Pairs::join(fma(a, c, b * d), fms(b, c, a * d)));
+      }
     }
   }
 }
@@ -211,7 +218,7 @@ inline void quarter_steps(RawGroup<Pairs>& group, const uint16_t* a, const uint1
     for (int j = 0; j < 4; ++j) key[j] = Pairs::load(keys + (m * 4 + j) * kBlock);
 #pragma GCC unroll 4
     for (int i = 0; i < kQuarterRows; ++i) {
-      const auto av = Pairs::splat_quarter(a + (m * kQuarterRows + i) * kQuarter);
+      const auto av = Pairs::splat_quarter(a + i * kBlock + m * kQuarter);
       for (int j = 0; j < 4; ++j) sum[i][j] = Pairs::add(av, key[j], sum[i][j]);
       keep_order();
       Makes::template make<kRotated>(group, m * kQuarterRows + i, work);

@@ -131,8 +131,9 @@ inline void rotate_row(const float* x, float* y, const float* cos, const float* 
   });
 }
 
-// Queries rotated back by the position `start` where a split begins; row 0 of the tables holds their length alone.
-inline void turn_queries(const PagedPiece& piece, const PagedScratch& s, int64_t start, int64_t rows) {
+// The rotations by the position `start` where a split begins, to s.block, and by one token, to s.step: cosines, then
+// sines. Row 0 of the tables holds their length alone.
+inline void load_turns(const PagedPiece& piece, const PagedScratch& s, int64_t start) {
   const Tensor &cosines = piece.args->key_cos, &sines = piece.args->key_sin;
   const int64_t half = cosines.cols, step = cosines.rows > 1 ? 1 : 0;
   each_vec(half, [&](int64_t i, auto part) {
@@ -142,6 +143,10 @@ inline void turn_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
     store(s.step + i, load(row_of(cosines, step) + i, part) / length, part);
     store(s.step + half + i, load(row_of(sines, step) + i, part) / length, part);
   });
+}
+
+// Queries rotated back by a split's start.
+inline void turn_queries(const PagedScratch& s, int64_t half, int64_t rows) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* q = s.queries + r * s.key_pad;
     float* to = s.turned + r * s.key_pad;
