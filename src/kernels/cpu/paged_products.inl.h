@@ -31,13 +31,14 @@ struct Ahead {
 };
 constexpr int64_t kPart = 8;
 
-// The same inside a tile's loop, without a branch: a prefetch at each of `steps` steps.
+// The same inside a tile's loop, without a branch: a prefetch at each of `steps` steps. Rounded up, a little beyond the
+// end at the last: a line that is left out is waited for when its page comes.
 struct AheadInTile {
   const std::byte* next;
   int64_t step;
   AheadInTile(Ahead& ahead, int64_t steps) : next(ahead.next) {
-    const int64_t left = (ahead.end - ahead.next) / steps;
-    step = min_of(ahead.step / kPart, left);
+    const int64_t left = max_of(0, ahead.end - ahead.next + steps - 1) / steps;
+    step = min_of((ahead.step + kPart - 1) / kPart, left);
     ahead.next += step * steps;
   }
   void touch() {
