@@ -186,7 +186,7 @@ struct MakesTwo {
   }
 };
 struct MakesAll {
-  static constexpr int kVectors = 4, kTouches = 6;
+  static constexpr int kVectors = 4, kTouches = 8;
   template <bool kRotated, class Pairs>
   static void make(const RawGroup<Pairs>& group, int step, InWork<Pairs>& w) {
     const int j = step / 8 * 2;
