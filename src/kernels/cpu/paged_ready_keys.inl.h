@@ -92,13 +92,13 @@ inline void pair_queries(const PagedPiece& piece, const KvLayout& at, const Page
 // g++ would gather the steps of an unrolled loop, and keep more numbers at once than there are registers.
 inline void keep_order() { asm volatile(""); }
 
-// Vectors of pairs of up to eight keys on their way.
+// Vectors of pairs of up to eight keys on their way: of keys 4l + j and, behind them, of keys 4l + j + 1.
 template <class Pairs>
 struct InWork {
-  typename Pairs::Pair x[2][4];  // of keys 4l + j and of keys 4l + j + 1
-  typename Pairs::Pair y[2][4];  // the same halfway through the exchange of quarters
-  typename Pairs::Pair key[2];
-  Vec low[2], high[2];  // rotated, not yet rounded
+  typename Pairs::Pair key[2][2];  // of an even and an odd l
+  Vec low[2][2], high[2][2];       // the same rotated, not yet rounded: the first and the second dims of the pairs
+  typename Pairs::Pair halves[2][4];  // of l = 0 and 1 the first halves, of 2 and 3; then the second halves
+  typename Pairs::Pair quarters[2][2];
 };
 
 // A group of keys on its way from the page, `keys`, to [key_pad / kBlock][4 quarters][4 vectors][kBlock], a vector of
@@ -129,36 +129,50 @@ struct RawGroup {
   static constexpr int kSteps = 16;
   template <bool kRotated, int kBegin, int kEnd>
   void make(int step, int j, InWork<Pairs>& w) const {
-    if (step < 12 && step % 3 == 0) pair_up<kBegin, kEnd>(keys + (step / 3 * 4 + j) * kBlock, w);
+    const int l = step / 3;
+    if (step < 12 && step % 3 == 0) pair_up<kBegin, kEnd>(keys + (l * 4 + j) * kBlock, l % 2, w);
     for (int k = kBegin; k < kEnd; ++k) {
-      Pair(&x)[4] = w.x[k], (&y)[4] = w.y[k];
-      uint16_t* const out = to + (j + k - kBegin) * kBlock;
-      const int l = step / 3, i = step % 2;
-      if (step < 12 && step % 3 == 1 && kRotated) turn(angles + ((j + k - kBegin) * 4 + l) * kBlock, k, w);
-      if (step < 12 && step % 3 == 2) x[l] = kRotated ? Pairs::join(w.low[k], w.high[k]) : w.key[k];
-      if (step == 12 || step == 13) Pairs::split_quarters(x[2 * i], x[2 * i + 1], y[i], y[i + 2]);
-      if (step < 14) continue;
-      Pairs::split_quarters(y[2 * i], y[2 * i + 1], x[i], x[i + 2]);
-      Pairs::store(out + i * 4 * kBlock, x[i]);
-      Pairs::store(out + (i + 2) * 4 * kBlock, x[i + 2]);
+      const int vector = j + k - kBegin;
+      if (step >= 12)
+        exchange_quarters(step - 12, to + vector * kBlock, w.halves[k], w.quarters[k]);
+      else if (step % 3 == 1 && kRotated)
+        turn(angles + (vector * 4 + l) * kBlock, w.key[k][l % 2], w.low[k][l % 2], w.high[k][l % 2]);
+      else if (step % 3 == 2 && l % 2 == 1)
+        exchange_halves<kRotated>(l / 2, k, w);
     }
   }
 
  private:
   template <int kBegin, int kEnd>
-  void pair_up(const uint16_t* row, InWork<Pairs>& w) const {
+  void pair_up(const uint16_t* row, int odd, InWork<Pairs>& w) const {
     const Pair a = Pairs::load(row + pairs[0]), b = Pairs::load(row + pairs[1]);
     // The next vector of pairs into L1: the CPU does not foresee jumps from block to block.
     __builtin_prefetch(row + pairs[2], 0, 3);
     __builtin_prefetch(row + pairs[3], 0, 3);
-    if (kBegin == 0) w.key[0] = Pairs::firsts(a, b);
-    if (kEnd == 2) w.key[1] = Pairs::seconds(a, b);
+    if (kBegin == 0) w.key[0][odd] = Pairs::firsts(a, b);
+    if (kEnd == 2) w.key[1][odd] = Pairs::seconds(a, b);
   }
-  static void turn(const uint16_t* angle, int k, InWork<Pairs>& w) {
+  static void turn(const uint16_t* angle, Pair key, Vec& low, Vec& high) {
     __builtin_prefetch(angle + kKeyGroup * kBlock, 0, 3);
     const Pair by = Pairs::load(angle);
-    w.low[k] = Pairs::add(w.key[k], by, zero());
-    w.high[k] = Pairs::add(w.key[k], Pairs::quarter_turn(by), zero());
+    low = Pairs::add(key, by, zero());
+    high = Pairs::add(key, Pairs::quarter_turn(by), zero());
+  }
+  // Rounding joins two vectors anyway: those of two keys.
+  template <bool kRotated>
+  static void exchange_halves(int i, int k, InWork<Pairs>& w) {
+    Pair &low = w.halves[k][i], &high = w.halves[k][i + 2];
+    if constexpr (kRotated) {
+      low = Pairs::join(w.low[k][0], w.low[k][1]);
+      high = Pairs::join(w.high[k][0], w.high[k][1]);
+    } else {
+      Pairs::split_halves(w.key[k][0], w.key[k][1], low, high);
+    }
+  }
+  static void exchange_quarters(int step, uint16_t* out, const Pair (&halves)[4], Pair (&quarters)[2]) {
+    const int m = step / 2 * 2;
+    if (step % 2 == 0) return Pairs::split_quarters(halves[m], halves[m + 1], quarters[0], quarters[1]);
+    for (int i = 0; i < 2; ++i) Pairs::store(out + (m + i) * 4 * kBlock, quarters[i]);
   }
 };
 

@@ -147,6 +147,11 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
         0xffff, _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
     return _mm512_xor_si512(_mm512_maskz_shuffle_epi8(~0ull, x, swapped), _mm512_set1_epi32(0x8000));
   }
+  // The first halves of a and b, and the second halves.
+  static void split_halves(Pair a, Pair b, Pair& first, Pair& second) {
+    first = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0x44);
+    second = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0xee);
+  }
   // Quarters 0 and 2 of a and b, and quarters 1 and 3.
   static void split_quarters(Pair a, Pair b, Pair& even, Pair& odd) {
     even = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0x88);

@@ -147,15 +147,20 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Pair quarter_turn(Pair x) { return {zero() - x.second, x.first}; }
   // A quarter of a vector's pairs, four times.
   static Pair splat_quarter(const uint16_t* p) { return splat(p); }
+  // The first halves of a and b, and the second halves.
+  static void split_halves(Pair a, Pair b, Pair& first, Pair& second) {
+    static_assert(kLanes == 4);
+    first = {lanes<0, 1, 4, 5>(a.first, b.first), lanes<0, 1, 4, 5>(a.second, b.second)};
+    second = {lanes<2, 3, 6, 7>(a.first, b.first), lanes<2, 3, 6, 7>(a.second, b.second)};
+  }
   // Quarters (lanes) 0 and 2 of a and b, and quarters 1 and 3.
   static void split_quarters(Pair a, Pair b, Pair& even, Pair& odd) {
-    const auto split = [](Vec x, Vec y, Vec& evens, Vec& odds) {
-      static_assert(kLanes == 4);
-      evens.v = Float4{x.v[0], x.v[2], y.v[0], y.v[2]};
-      odds.v = Float4{x.v[1], x.v[3], y.v[1], y.v[3]};
-    };
-    split(a.first, b.first, even.first, odd.first);
-    split(a.second, b.second, even.second, odd.second);
+    even = {lanes<0, 2, 4, 6>(a.first, b.first), lanes<0, 2, 4, 6>(a.second, b.second)};
+    odd = {lanes<1, 3, 5, 7>(a.first, b.first), lanes<1, 3, 5, 7>(a.second, b.second)};
+  }
+  template <int... kFrom>
+  static Vec lanes(Vec a, Vec b) {
+    return {__builtin_shufflevector(a.v, b.v, kFrom...)};
   }
   // p[4l + j] = the sum of quarter l of x[j], for the 4 quarters of a vector.
   static void store_quarter_sums(float* p, const Vec (&x)[4]) {
