@@ -17,11 +17,13 @@ template <int M, int N, class Operands>
 inline void tile(int64_t steps, const typename Operands::Number* a, int64_t a_row, int64_t a_step,
                  const typename Operands::Number* b, int64_t b_step, float* c, int64_t c_row, bool add) {
   Vec sum[M][N];
+#pragma GCC unroll 14  // or g++ 12 clears one column of sums with memset, and then stores each sum at each step
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < N; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
   for (int64_t p = 0; p < steps; ++p) {
     decltype(Operands::load(b)) bv[N];
     for (int j = 0; j < N; ++j) bv[j] = Operands::load(b + j * Operands::kTogether * kLanes);
+#pragma GCC unroll 14
     for (int i = 0; i < M; ++i) {
       const auto av = Operands::splat(a + i * a_row);
       for (int j = 0; j < N; ++j) sum[i][j] = Operands::add(av, bv[j], sum[i][j]);
@@ -29,6 +31,7 @@ inline void tile(int64_t steps, const typename Operands::Number* a, int64_t a_ro
     a += a_step;
     b += b_step;
   }
+#pragma GCC unroll 14
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < N; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
 }
