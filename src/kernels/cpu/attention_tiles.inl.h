@@ -70,19 +70,21 @@ inline void find_rows(const AttentionArgs& args, const AttentionGeometry& g, int
   rows.count = min_of(kBlockRows, g.rows - rows.first);
   rows.low_of_block = g.tokens;
   rows.high_of_block = 0;
-  for (int64_t i = 0; i < rows.count; ++i) {
-    const int64_t token = (rows.first + i) / g.group_heads;
-    const int64_t head = kv_head * g.group_heads + (rows.first + i) % g.group_heads;
+  int64_t token = rows.first / g.group_heads, head = rows.first % g.group_heads;
+  for (int64_t i = 0; i < rows.count; ++token, head = 0) {
     int64_t low = args.shape.window > 0 ? max_of(0, token - args.shape.window + 1) : 0;
     if (args.doc_start.data != nullptr) low = max_of(low, ids_of(args.doc_start)[sequence * g.tokens + token]);
     low = min_of(low, token);  // a token sees itself
-    rows.token[i] = static_cast<int32_t>(token);
-    rows.head[i] = static_cast<int32_t>(head);
-    rows.low[i] = static_cast<int32_t>(low);
-    rows.high[i] = static_cast<int32_t>(token + 1);
-    rows.slope[i] = args.alibi_slopes.data != nullptr ? row_of(args.alibi_slopes, 0)[head] : 0.0f;
     rows.low_of_block = min_of(rows.low_of_block, low);
     rows.high_of_block = max_of(rows.high_of_block, token + 1);
+    for (; head < g.group_heads && i < rows.count; ++head, ++i) {
+      rows.token[i] = static_cast<int32_t>(token);
+      rows.head[i] = static_cast<int32_t>(kv_head * g.group_heads + head);
+      rows.low[i] = static_cast<int32_t>(low);
+      rows.high[i] = static_cast<int32_t>(token + 1);
+      rows.slope[i] =
+          args.alibi_slopes.data != nullptr ? row_of(args.alibi_slopes, 0)[kv_head * g.group_heads + head] : 0.0f;
+    }
   }
 }
 
