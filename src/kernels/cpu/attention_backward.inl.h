@@ -15,7 +15,7 @@ struct BackwardScratch {
   Number *keys_t, *keys, *values_t;  // operands B: along dims, along tokens, along dims
   float *row, *query_rows, *dout_rows, *dqueries, *lse, *delta;
   Number *queries, *query_steps, *dout, *dout_steps;  // operands A, and B along rows
-  float *p, *ds;                                      // [kBlockRows][tile_keys]
+  float *p, *ds;                                      // [rows][tile_keys], of a strip where it is packed at once
   Number *p_steps, *ds_rows, *ds_steps;               // P^T and dS^T of the block as operands A, dS of a strip
   int64_t floats;
   BackwardScratch(const AttentionGeometry& g, float* memory) {
@@ -31,9 +31,10 @@ struct BackwardScratch {
     dout = packed<Packing>(carve, dout_rows, kBlockRows * g.value_pad);
     dout_steps = packed<Packing>(carve, dout_rows, kBlockRows * g.value_pad);
     dqueries = carve.take(kBlockRows * g.key_pad);
-    p = carve.take(kBlockRows * g.tile_keys);
+    const int64_t float_rows = kPacks<Packing> ? kTileRows + 1 : kBlockRows;  // the last step may want one more
+    p = carve.take(float_rows * g.tile_keys);
     p_steps = packed<Packing>(carve, p, kBlockRows * g.tile_keys);
-    ds = carve.take(kBlockRows * g.tile_keys);
+    ds = carve.take(float_rows * g.tile_keys);
     ds_rows = packed<Packing>(carve, ds, kBlockRows * g.tile_keys);
     ds_steps = packed<Packing>(carve, ds, kBlockRows * g.tile_keys);
     lse = carve.take(kBlockRows);
@@ -67,11 +68,15 @@ inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeo
   }
 }
 
-// One row of P and dS from its logits (in p) and dP (in ds); zeros where the strip computed nothing, since the products
-// by columns read there.
+// Rows i … i + kTogether − 1 of a strip's P and dS, from their logits (in p) and dP (in ds); zeros where the strip
+// computed nothing, since the products by columns read there. As f32, in place: one row.
 template <class Packing>
-inline void gradient_row(const StripRange& r, int64_t tile_keys, float lse, float delta, float* p, float* ds) {
-  const Vec shift = splat(lse), d = splat(delta);
+inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r, int64_t tile_keys, int64_t i, float* p,
+                          float* ds)
+  requires(!kPacks<Packing>)
+{
+  p += i * tile_keys, ds += i * tile_keys;
+  const Vec shift = splat(s.lse[r.row + i]), d = splat(s.delta[r.row + i]);
   for (int64_t j = 0; j < r.begin; j += kLanes) store(p + j, zero()), store(ds + j, zero());
   for (int64_t j = r.begin; j < r.end; j += kLanes) {
     const Vec probability = Packing::exp(load(p + j) - shift);
@@ -79,6 +84,37 @@ inline void gradient_row(const StripRange& r, int64_t tile_keys, float lse, floa
     store(ds + j, probability * (load(ds + j) - d));
   }
   for (int64_t j = r.end; j < tile_keys; j += kLanes) store(p + j, zero()), store(ds + j, zero());
+}
+// Packed: two rows, the second of which counts as zeros where the strip has no such row.
+template <class Packing>
+inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r, int64_t tile_keys, int64_t i,
+                          const float* p, const float* ds)
+  requires(kPacks<Packing>)
+{
+  static_assert(Packing::kTogether == 2);
+  const int64_t at = (r.row + i) * tile_keys;
+  uint16_t *p_steps = s.p_steps + at, *ds_steps = s.ds_steps + at, *ds_rows = s.ds_rows + at;
+  p += i * tile_keys, ds += i * tile_keys;
+  const bool second = i + 1 < r.m;
+  const float *lse = s.lse + r.row + i, *delta = s.delta + r.row + i;
+  const Vec shift = splat(lse[0]), d = splat(delta[0]), next_shift = splat(lse[second]), next_d = splat(delta[second]);
+  const auto none = Packing::join(zero(), zero());
+  for (int64_t j = 0; j < r.begin; j += kLanes)
+    Packing::store(p_steps + 2 * j, none), Packing::store(ds_steps + 2 * j, none);
+  for (int64_t j = r.begin; j < r.end; j += kLanes) {
+    const Vec a = Packing::exp(load(p + j) - shift), b = a * (load(ds + j) - d);
+    Vec next_a = zero(), next_b = zero();
+    if (second) {
+      next_a = Packing::exp(load(p + tile_keys + j) - next_shift);
+      next_b = next_a * (load(ds + tile_keys + j) - next_d);
+    }
+    const auto gradients = Packing::join(b, next_b);
+    Packing::store_pairs(p_steps + 2 * j, a, next_a);
+    Packing::store(ds_steps + 2 * j, Packing::interleave(gradients));
+    Packing::store_halves(ds_rows + j, ds_rows + tile_keys + j, gradients);
+  }
+  for (int64_t j = r.end; j < tile_keys; j += kLanes)
+    Packing::store(p_steps + 2 * j, none), Packing::store(ds_steps + 2 * j, none);
 }
 
 // S, dP, P, dS and dQ, strip by strip. ranges: what each strip computed.
@@ -91,23 +127,16 @@ inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, c
              *values_t = s.values_t + t * transposed_numbers<Packing>(g, g.value_dim) / g.tiles;
   for (int64_t row = 0; row < rows.count; row += kTileRows) {
     const StripRange r = ranges[row / kTileRows] = strip_range(rows, row, first, g.tile_keys);
-    const int64_t at = row * g.tile_keys;
-    float *p = s.p + at, *ds = s.ds + at;
-    if (r.end == 0) {  // between strips that see some of this tile there may be one that sees none
-      for (int64_t i = 0; i < r.m * g.tile_keys; ++i) p[i] = ds[i] = 0;
-    } else {
+    const int64_t at = row * g.tile_keys, float_at = kPacks<Packing> ? 0 : at;
+    float *p = s.p + float_at, *ds = s.ds + float_at;
+    if (r.end != 0) {
       strip<Packing>(r.m, r.end - r.begin, steps_of<Packing>(g.key_dim), s.queries + row * g.key_pad, g.key_pad,
                      kTogether, keys_t + r.begin * kTogether, tile_step, p + r.begin, g.tile_keys, false);
       strip<Packing>(r.m, r.end - r.begin, steps_of<Packing>(g.value_dim), s.dout + row * g.value_pad, g.value_pad,
                      kTogether, values_t + r.begin * kTogether, tile_step, ds + r.begin, g.tile_keys, false);
-      for (int64_t i = 0; i < r.m; ++i) {
-        mask_row(rows, row + i, first, r, p + i * g.tile_keys);
-        gradient_row<Packing>(r, g.tile_keys, s.lse[row + i], s.delta[row + i], p + i * g.tile_keys,
-                              ds + i * g.tile_keys);
-      }
-    }
-    pack_rows<Packing>(p, r.m, g.tile_keys, nullptr, s.p_steps + at);
-    pack_rows<Packing>(ds, r.m, g.tile_keys, s.ds_rows + at, s.ds_steps + at);
+      for (int64_t i = 0; i < r.m; ++i) mask_row(rows, row + i, first, r, p + i * g.tile_keys);
+    }  // else: between strips that see some of this tile there may be one that sees none
+    for (int64_t i = 0; i < r.m; i += kTogether) gradient_rows<Packing>(s, r, g.tile_keys, i, p, ds);
     const int64_t low = r.low / kTogether * kTogether;
     if (r.end != 0)
       strip<Packing>(r.m, g.key_pad, steps_of<Packing>(r.high - low), s.ds_rows + at + low, g.tile_keys, kTogether,

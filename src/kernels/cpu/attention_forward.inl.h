@@ -29,9 +29,11 @@ struct ForwardScratch {
   }
 };
 
-// Turns the logits of row i into probabilities relative to its new maximum, and rescales what came before.
+// Turns the logits of a row into probabilities relative to its new maximum, packed as weights, and rescales what came
+// before.
 template <class Packing>
-inline void softmax_row(const StripRange& s, float* logits, float* maximum, float* sum, float* out, int64_t value_pad) {
+inline void softmax_row(const StripRange& s, const float* logits, float* maximum, float* sum, float* out,
+                        int64_t value_pad, typename Packing::Number* weights) {
   Vec largest = splat(kNoMaximum);
   for (int64_t j = s.begin; j < s.end; j += kLanes) largest = max(load(logits + j), largest);
   const float highest = horizontal_max(largest);
@@ -43,10 +45,20 @@ inline void softmax_row(const StripRange& s, float* logits, float* maximum, floa
     *maximum = highest;
   }
   const Vec shift = splat(*maximum);
-  for (int64_t j = s.begin; j < s.end; j += kLanes) {
+  int64_t j = s.begin;
+  if constexpr (kPacks<Packing>)
+    for (; j + 2 * kLanes <= s.end; j += 2 * kLanes) {
+      const Vec p = Packing::exp(load(logits + j) - shift), q = Packing::exp(load(logits + j + kLanes) - shift);
+      total = total + p + q;
+      Packing::store(weights + j, Packing::join(p, q));
+    }
+  for (; j < s.end; j += kLanes) {
     const Vec p = Packing::exp(load(logits + j) - shift);
     total = total + p;
-    store(logits + j, p);
+    if constexpr (kPacks<Packing>)
+      store_bf16(weights + j, p);
+    else
+      store(weights + j, p);
   }
   store(sum, total);
 }
@@ -68,8 +80,7 @@ inline void forward_tile(const AttentionGeometry& g, const BlockRows& rows, cons
       float* logits = s.logits + i * g.tile_keys;
       mask_row(rows, row + i, first, range, logits);
       softmax_row<Packing>(range, logits, s.maximum + row + i, s.sum + (row + i) * kLanes,
-                           s.out + (row + i) * g.value_pad, g.value_pad);
-      Packing::put_row(logits + range.begin, range.end - range.begin, s.weights + i * g.tile_keys + range.begin);
+                           s.out + (row + i) * g.value_pad, g.value_pad, s.weights + i * g.tile_keys);
     }
     const int64_t low = range.low / kTogether * kTogether;  // weights that no row sees are zero
     strip<Packing>(range.m, g.value_pad, steps_of<Packing>(range.high - low), s.weights + low, g.tile_keys, kTogether,

@@ -114,6 +114,10 @@ struct PairPacking : Pairs {
   }
 };
 
+// Rows computed a strip at a time are packed at once, and are read from there.
+template <class Packing>
+constexpr bool kPacks = Packing::kTogether > 1;
+
 // Memory for `numbers` packed ones: the f32 numbers `x` themselves where packing changes nothing.
 template <class Packing>
 inline typename Packing::Number* packed(Carver& carve, float* x, int64_t numbers) {

@@ -124,14 +124,21 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Vec second(Pair x) {
     return {_mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u))))};
   }
-  // p[2i], p[2i + 1] = x_i, y_i in bf16; denormals become zero.
-  static void store_pairs(uint16_t* p, Vec x, Vec y) {
-    const __m512i low = _mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)));
-    const __m512i high = _mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(y.v)));
-    _mm512_storeu_si512(p, _mm512_or_si512(low, _mm512_maskz_slli_epi32(0xffff, high, 16)));
-  }
   // x and y in bf16, numbers side by side; denormals become zero.
   static Pair join(Vec x, Vec y) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y.v, x.v)); }
+  // x_i, y_i of numbers side by side to the pair of lane i.
+  static Pair interleave(Pair x) {
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
+                                           23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_maskz_permutexvar_epi16(~0u, order, x);
+  }
+  // p[2i], p[2i + 1] = x_i, y_i in bf16; denormals become zero.
+  static void store_pairs(uint16_t* p, Vec x, Vec y) { store(p, interleave(join(x, y))); }
+  // The first and the second half of numbers side by side.
+  static void store_halves(uint16_t* p, uint16_t* q, Pair x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_maskz_extracti64x4_epi64(0xf, x, 0));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_maskz_extracti64x4_epi64(0xf, x, 1));
+  }
   static void store(uint16_t* p, Pair x) { _mm512_storeu_si512(p, x); }
   // (a₀, a₁) and (b₀, b₁) of each lane to (a₀, b₀), and to (a₁, b₁).
   static Pair firsts(Pair a, Pair b) {

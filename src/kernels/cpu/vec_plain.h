@@ -140,6 +140,17 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Pair join(Vec x, Vec y);
   static void store(uint16_t* p, Pair x) { store_pairs(p, x.first, x.second); }
   static void store_pairs(uint16_t* p, Vec x, Vec y);
+  // x_i, y_i of numbers side by side to the pair of lane i.
+  static Pair interleave(Pair x) {
+    return {lanes<0, 4, 1, 5>(x.first, x.second), lanes<2, 6, 3, 7>(x.first, x.second)};
+  }
+  // The first and the second half of numbers side by side.
+  static void store_halves(uint16_t* p, uint16_t* q, Pair x) {
+    uint16_t both[2 * kLanes];
+    store(both, x);
+    __builtin_memcpy(p, both, sizeof both / 2);
+    __builtin_memcpy(q, both + kLanes, sizeof both / 2);
+  }
   // (a₀, a₁) and (b₀, b₁) of each lane to (a₀, b₀), and to (a₁, b₁).
   static Pair firsts(Pair a, Pair b) { return {a.first, b.first}; }
   static Pair seconds(Pair a, Pair b) { return {a.second, b.second}; }
