@@ -134,7 +134,7 @@ inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, c
                      kTogether, keys_t + r.begin * kTogether, tile_step, p + r.begin, g.tile_keys, false);
       strip<Packing>(r.m, r.end - r.begin, steps_of<Packing>(g.value_dim), s.dout + row * g.value_pad, g.value_pad,
                      kTogether, values_t + r.begin * kTogether, tile_step, ds + r.begin, g.tile_keys, false);
-      for (int64_t i = 0; i < r.m; ++i) mask_row(rows, row + i, first, r, p + i * g.tile_keys);
+      for (int64_t i = 0; r.masked && i < r.m; ++i) mask_row(rows, row + i, first, r, p + i * g.tile_keys);
     }  // else: between strips that see some of this tile there may be one that sees none
     for (int64_t i = 0; i < r.m; i += kTogether) gradient_rows<Packing>(s, r, g.tile_keys, i, p, ds);
     const int64_t low = r.low / kTogether * kTogether;

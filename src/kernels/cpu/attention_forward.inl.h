@@ -78,7 +78,7 @@ inline void forward_tile(const AttentionGeometry& g, const BlockRows& rows, cons
                    s.logits + range.begin, g.tile_keys, false);
     for (int64_t i = 0; i < range.m; ++i) {
       float* logits = s.logits + i * g.tile_keys;
-      mask_row(rows, row + i, first, range, logits);
+      if (range.masked) mask_row(rows, row + i, first, range, logits);
       softmax_row<Packing>(range, logits, s.maximum + row + i, s.sum + (row + i) * kLanes,
                            s.out + (row + i) * g.value_pad, g.value_pad, s.weights + i * g.tile_keys);
     }

@@ -55,13 +55,30 @@ struct Carver {
   }
 };
 
+// Rows that are computed together: the least and the greatest low and high, and whether one of them has ALiBi.
+struct StripRows {
+  int64_t lowest, low, high, highest;
+  bool biased;
+};
+
 // The rows of a block: which token and head, and which keys [low, high) each sees.
 struct BlockRows {
   int64_t first, count;
   int64_t low_of_block, high_of_block;
   int32_t token[kBlockRows], head[kBlockRows], low[kBlockRows], high[kBlockRows];
   float slope[kBlockRows];
+  StripRows strips[kStripsPerBlock];
 };
+
+inline StripRows strip_rows(const BlockRows& rows, int64_t begin) {
+  StripRows s{rows.low[begin], rows.low[begin], rows.high[begin], rows.high[begin], false};
+  for (int64_t i = begin; i < min_of(begin + kTileRows, rows.count); ++i) {
+    s.lowest = min_of(s.lowest, rows.low[i]), s.low = max_of(s.low, rows.low[i]);
+    s.high = min_of(s.high, rows.high[i]), s.highest = max_of(s.highest, rows.high[i]);
+    s.biased = s.biased || rows.slope[i] != 0;
+  }
+  return s;
+}
 
 inline void find_rows(const AttentionArgs& args, const AttentionGeometry& g, int64_t group, int64_t block,
                       BlockRows& rows) {
@@ -86,6 +103,7 @@ inline void find_rows(const AttentionArgs& args, const AttentionGeometry& g, int
           args.alibi_slopes.data != nullptr ? row_of(args.alibi_slopes, 0)[kv_head * g.group_heads + head] : 0.0f;
     }
   }
+  for (int64_t i = 0; i < rows.count; i += kTileRows) rows.strips[i / kTileRows] = strip_rows(rows, i);
 }
 
 // How the operands of the products are kept: as f32 …
@@ -204,22 +222,19 @@ inline const float* kv_of(const Tensor& x, const AttentionArgs& args, int64_t gr
 }
 
 // Rows [row, row + m) of the block against the tile that starts at key `first`: the columns that one of them sees,
-// exactly ([low, high), within the tile) and in whole vectors ([begin, end)).
+// exactly ([low, high), within the tile) and in whole vectors ([begin, end)). masked: one of them does not see all of
+// those, or has ALiBi.
 struct StripRange {
   int64_t row, m, low, high, begin, end;
+  bool masked;
 };
 
 inline StripRange strip_range(const BlockRows& rows, int64_t row, int64_t first, int64_t tile_keys) {
-  StripRange s{row, min_of(kTileRows, rows.count - row), tile_keys, 0, 0, 0};
-  for (int64_t i = row; i < row + s.m; ++i) {
-    s.low = min_of(s.low, rows.low[i] - first);
-    s.high = max_of(s.high, rows.high[i] - first);
-  }
-  s.low = max_of(s.low, 0);
-  s.high = min_of(s.high, tile_keys);
-  if (s.low >= s.high) return {row, s.m, 0, 0, 0, 0};
-  s.begin = s.low / kLanes * kLanes;
-  s.end = round_up(s.high, kLanes);
+  const StripRows& all = rows.strips[row / kTileRows];
+  const int64_t low = max_of(all.lowest - first, 0), high = min_of(all.highest - first, tile_keys);
+  StripRange s{row, min_of(kTileRows, rows.count - row), low, high, low / kLanes * kLanes, round_up(high, kLanes), false};
+  if (low >= high) return {row, s.m, 0, 0, 0, 0, false};
+  s.masked = all.biased || all.low - first > s.begin || all.high - first < s.end;
   return s;
 }
 
