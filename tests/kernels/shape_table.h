@@ -195,6 +195,7 @@ inline const std::vector<PagedCase> paged{
     {"mfa-kr 256 bf16", {1, 256, 256, true, 64, 0, DType::bf16}, 16, {{65, 1}, {10, 2}}, 0, false, 128},
     {"mfa-kr, 3 heads bf16", {1, 64, 64, true, 64, 0, DType::bf16}, 3, {{700, 1}, {0, 30}}, 0, false, 32},
     {"mfa-kr, pages of 80 bf16", {1, 64, 64, true, 80, 0, DType::bf16}, 9, {{330, 1}, {0, 170}}, 0, false, 32},
+    {"mfa-kr 256, pages of 20 bf16", {1, 256, 256, true, 20, 0, DType::bf16}, 3, {{530, 1}}, 0, false, 128},
     {"mfa-kr, window bf16", {1, 64, 64, true, 16, 0, DType::bf16}, 2, {{300, 1}, {0, 150}}, 100, false, 32},
     {"mla absorbed, whole blocks bf16", {1, 96, 64, true, 16, 0, DType::bf16}, 17, {{90, 1}, {3, 5}}},
     {"rotated in part", {2, 40, 24, true, 8}, 6, {{33, 1}, {0, 9}}, 0, false, 7},

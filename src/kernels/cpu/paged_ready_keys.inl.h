@@ -5,18 +5,22 @@
 // pairs of dims, those are rotated, and quarters of vectors are exchanged, so that a vector holds four pairs of dims of
 // each of four keys. A score is the sum of a quarter then, and a fold of four vectors gives the scores of 16 keys.
 //
-// Keys are made ready bit by bit between the products of the group before, also across tiles: shifts, shuffles and
-// roundings run beside products, as long as they are spread evenly (all at once: 1.15 × the time of 16 rows).
+// Keys are made ready step by step between the products of the group before, a step after each row, also across tiles:
+// shifts, shuffles and roundings run beside products, as long as they are spread evenly (all at once: 1.15 × the time
+// of 16 rows).
 //
 // Angles are read from a table of offsets in a split, 4·half bytes each (AngleTable): R(start + offset) = R(start)
 // R(offset), and R(start) turns the queries. bf16 angles are off by 2^-9 of a number at most, as bf16 keys are.
 //
-// Measured on Zen 4 out of L2: the scores of a key of 256 dims take 88, 187, 588 cycles with 4, 16, 64 rows, of which
-// 32, 128, 512 are products of queries and 16 of angles. With few rows the bound are shifts and shuffles, which have
-// one and a half units: exchange of pairs 8, quarter turns 8, quarters 16. Tried, without gain: sums across all lanes
-// and no exchange of quarters (1.1 ×), shifts by loads from odd addresses (1.0 ×), quarters exchanged by partial stores
-// or by partial loads (1.1 ×), quarter turns from the table (1.0 ×: twice the bytes from L2), keys transposed whole to
-// the lanes of a vector (1.13, 1.08, 1.07 ×).
+// Measured on Zen 4 out of L2: the scores of a key of 256 dims take 80, 161, 561 cycles with 4, 16, 64 rows, of which
+// 32, 128, 512 are products of queries and 16 of angles. Every operation of 512 bits takes one of two pairs of units for
+// a cycle, so that with few rows their number is the bound: 48 products, 8 shifts and 8 blends (exchange of pairs), 8
+// permutations and 8 xors (quarter turns), 8 roundings of two each, 8 shuffles (quarters).
+// Tried, without gain: sums across all lanes and no exchange of quarters (1.1 ×), shifts by loads from odd addresses
+// (1.0 ×), quarters exchanged by partial stores or by partial loads (1.1 ×), quarter turns from the table (1.2 × with 4
+// rows in place: twice the bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×:
+// queries twice in L1), both keys of a pair by two byte permutations (1.06 ×), keys transposed whole to the lanes of a
+// vector (1.13, 1.08, 1.07 ×), pages three or four ahead (1.02 – 1.1 ×) or touched group by group (1.0 ×).
 #pragma once
 
 #include "kernels/cpu/paged_shared_keys.inl.h"
