@@ -31,7 +31,7 @@ struct BackwardScratch {
     dout = packed<Packing>(carve, dout_rows, kBlockRows * g.value_pad);
     dout_steps = packed<Packing>(carve, dout_rows, kBlockRows * g.value_pad);
     dqueries = carve.take(kBlockRows * g.key_pad);
-    const int64_t float_rows = kPacks<Packing> ? kTileRows + 1 : kBlockRows;  // the last step may want one more
+    const int64_t float_rows = kPacks<Packing> ? kTileRows : kBlockRows;
     p = carve.take(float_rows * g.tile_keys);
     p_steps = packed<Packing>(carve, p, kBlockRows * g.tile_keys);
     ds = carve.take(float_rows * g.tile_keys);
@@ -71,10 +71,8 @@ inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeo
 // Rows i … i + kTogether − 1 of a strip's P and dS, from their logits (in p) and dP (in ds); zeros where the strip
 // computed nothing, since the products by columns read there. As f32, in place: one row.
 template <class Packing>
-inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r, int64_t tile_keys, int64_t i, float* p,
-                          float* ds)
-  requires(!kPacks<Packing>)
-{
+inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r, int64_t tile_keys, int64_t i,
+                          float* p, float* ds) requires(!kPacks<Packing>) {
   p += i * tile_keys, ds += i * tile_keys;
   const Vec shift = splat(s.lse[r.row + i]), d = splat(s.delta[r.row + i]);
   for (int64_t j = 0; j < r.begin; j += kLanes) store(p + j, zero()), store(ds + j, zero());
@@ -88,10 +86,8 @@ inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r
 // Packed: two rows, the second of which counts as zeros where the strip has no such row.
 template <class Packing>
 inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r, int64_t tile_keys, int64_t i,
-                          const float* p, const float* ds)
-  requires(kPacks<Packing>)
-{
-  static_assert(Packing::kTogether == 2);
+                          const float* p, const float* ds) requires(kPacks<Packing>) {
+  static_assert(Packing::kTogether == 2 && kTileRows % 2 == 0);
   const int64_t at = (r.row + i) * tile_keys;
   uint16_t *p_steps = s.p_steps + at, *ds_steps = s.ds_steps + at, *ds_rows = s.ds_rows + at;
   p += i * tile_keys, ds += i * tile_keys;
@@ -135,7 +131,7 @@ inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, c
       strip<Packing>(r.m, r.end - r.begin, steps_of<Packing>(g.value_dim), s.dout + row * g.value_pad, g.value_pad,
                      kTogether, values_t + r.begin * kTogether, tile_step, ds + r.begin, g.tile_keys, false);
       for (int64_t i = 0; r.masked && i < r.m; ++i) mask_row(rows, row + i, first, r, p + i * g.tile_keys);
-    }  // else: between strips that see some of this tile there may be one that sees none
+    }  // else, between strips that see some of this tile, one that sees none: zeros
     for (int64_t i = 0; i < r.m; i += kTogether) gradient_rows<Packing>(s, r, g.tile_keys, i, p, ds);
     const int64_t low = r.low / kTogether * kTogether;
     if (r.end != 0)

@@ -232,7 +232,8 @@ struct StripRange {
 inline StripRange strip_range(const BlockRows& rows, int64_t row, int64_t first, int64_t tile_keys) {
   const StripRows& all = rows.strips[row / kTileRows];
   const int64_t low = max_of(all.lowest - first, 0), high = min_of(all.highest - first, tile_keys);
-  StripRange s{row, min_of(kTileRows, rows.count - row), low, high, low / kLanes * kLanes, round_up(high, kLanes), false};
+  StripRange s{row,  min_of(kTileRows, rows.count - row), low, high, low / kLanes * kLanes, round_up(high, kLanes),
+               false};
   if (low >= high) return {row, s.m, 0, 0, 0, 0, false};
   s.masked = all.biased || all.low - first > s.begin || all.high - first < s.end;
   return s;

@@ -13,14 +13,14 @@
 // R(offset), and R(start) turns the queries. bf16 angles are off by 2^-9 of a number at most, as bf16 keys are.
 //
 // Measured on Zen 4 out of L2: the scores of a key of 256 dims take 80, 161, 561 cycles with 4, 16, 64 rows, of which
-// 32, 128, 512 are products of queries and 16 of angles. Every operation of 512 bits takes one of two pairs of units for
-// a cycle, so that with few rows their number is the bound: 48 products, 8 shifts and 8 blends (exchange of pairs), 8
-// permutations and 8 xors (quarter turns), 8 roundings of two each, 8 shuffles (quarters).
-// Tried, without gain: sums across all lanes and no exchange of quarters (1.1 ×), shifts by loads from odd addresses
-// (1.0 ×), quarters exchanged by partial stores or by partial loads (1.1 ×), quarter turns from the table (1.2 × with 4
-// rows in place: twice the bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×:
-// queries twice in L1), both keys of a pair by two byte permutations (1.06 ×), keys transposed whole to the lanes of a
-// vector (1.13, 1.08, 1.07 ×), pages three or four ahead (1.02 – 1.1 ×) or touched group by group (1.0 ×).
+// 32, 128, 512 are products of queries and 16 of angles. Every operation of 512 bits takes one of two pairs of units
+// for a cycle, so that with few rows their number is the bound: 48 products, 8 shifts and 8 blends (exchange of pairs),
+// 8 permutations and 8 xors (quarter turns), 8 roundings of two each, 8 shuffles (quarters). Tried, without gain: sums
+// across all lanes and no exchange of quarters (1.1 ×), shifts by loads from odd addresses (1.0 ×), quarters exchanged
+// by partial stores or by partial loads (1.1 ×), quarter turns from the table (1.2 × with 4 rows in place: twice the
+// bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×: queries twice in L1),
+// both keys of a pair by two byte permutations (1.06 ×), keys transposed whole to the lanes of a vector
+// (1.13, 1.08, 1.07 ×), pages three or four ahead (1.02 – 1.1 ×) or touched group by group (1.0 ×).
 #pragma once
 
 #include "kernels/cpu/paged_shared_keys.inl.h"
@@ -80,8 +80,8 @@ inline void pair_queries(const PagedPiece& piece, const KvLayout& at, const Page
       const float* q = s.queries + u * (rotated ? kLanes : kBlock);
       const float* turn = s.block + u * kLanes;  // read where rotated
       for (int64_t r = 0; r < rows; ++r, q += s.key_pad) {
-        uint16_t* to = s.half_turned + (r / kQuarterRows * s.key_pad + u * kBlock) * kQuarterRows +
-                       r % kQuarterRows * kBlock;
+        uint16_t* to =
+            s.half_turned + (r / kQuarterRows * s.key_pad + u * kBlock) * kQuarterRows + r % kQuarterRows * kBlock;
         if (!rotated) {
           Pairs::store_pairs(to, load(q), load(q + kLanes));
           continue;
@@ -99,8 +99,8 @@ inline void keep_order() { asm volatile(""); }
 // Vectors of pairs of up to eight keys on their way: of keys 4l + j and, behind them, of keys 4l + j + 1.
 template <class Pairs>
 struct InWork {
-  typename Pairs::Pair key[2][2];  // of an even and an odd l
-  Vec low[2][2], high[2][2];       // the same rotated, not yet rounded: the first and the second dims of the pairs
+  typename Pairs::Pair key[2][2];     // of an even and an odd l
+  Vec low[2][2], high[2][2];          // the same rotated, not yet rounded: the first and the second dims of the pairs
   typename Pairs::Pair halves[2][4];  // of l = 0 and 1 the first halves, of 2 and 3; then the second halves
   typename Pairs::Pair quarters[2][2];
 };
