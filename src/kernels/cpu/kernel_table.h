@@ -55,6 +55,8 @@ struct KvPath {
   int64_t lanes, bf16_together, int8_together;
 };
 
+constexpr int64_t kKeyGroup = 16;  // keys that the bf16 kernels make ready together (paged_ready_keys.inl.h)
+
 struct KernelTable {
   const char* name = "";  // not a string_view, whose constructor would be compiled in each path
   int64_t lanes = 0, tile_rows = 0, panel_width = 0;
@@ -109,7 +111,8 @@ struct KernelTable {
   void (*linear)(const LinearPiece&);
 
   int64_t paged_rows = 0;
-  // Rotations by tokens [begin, end) for PagedPiece::angles, 2 · half bf16 a token; half: whole vectors.
+  // Rotations by tokens [begin, end) for PagedPiece::angles, 2 · half bf16 a token in whole groups of kKeyGroup tokens;
+  // half: whole vectors.
   void (*paged_angles)(const Tensor& cos, const Tensor& sin, int64_t begin, int64_t end, uint16_t* angles);
   int64_t (*paged_scratch)(const KvPoolSpec&);
   int64_t (*paged_state)(const KvPoolSpec&, int64_t rows);

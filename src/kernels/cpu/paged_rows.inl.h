@@ -13,7 +13,6 @@ namespace {
 constexpr int64_t kPagedRows = kMostPagedRows / kLanes * kLanes;
 constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
 constexpr int64_t kBlock = 2 * kLanes;
-constexpr int64_t kKeyGroup = 16;  // keys made ready together (paged_ready_keys.inl.h)
 constexpr KvPath kPages = {kLanes, kBf16Products ? 2 : 1, Int8Products::kTogether};
 constexpr int64_t kKeyBlock = 8;     // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
 constexpr int64_t kUnpackParts = 4;  // for Ahead: a block of keys by two blocks of dims takes the time of two parts
