@@ -229,12 +229,16 @@ inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const Pag
 // Queries of a split whose keys hold their values.
 inline void split_queries(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t start,
                           int64_t rows) {
-  const bool rotated = piece.args->key_cos.data != nullptr;
-  if (rotated) load_turns(piece, s, start);
-  if (readies_keys(piece, at))
-    pair_queries(piece, at, s, rows);
-  else if (rotated)
-    turn_queries(s, piece.args->key_cos.cols, rows);
+  const Tensor& turns = piece.args->key_cos;
+  const bool rotated = turns.data != nullptr;
+  if (rotated) {
+    load_turn(piece, start, s.block);
+    fetch_turn(piece, start + piece.split_tokens);
+  }
+  if (readies_keys(piece, at)) return pair_queries(piece, at, s, rows);
+  if (!rotated) return;
+  load_turn(piece, min_of(1, turns.rows - 1), s.step);
+  turn_queries(s, turns.cols, rows);
 }
 
 // The keys of one split that some row sees, tile by tile.

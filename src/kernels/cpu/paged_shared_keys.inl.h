@@ -131,18 +131,25 @@ inline void rotate_row(const float* x, float* y, const float* cos, const float* 
   });
 }
 
-// The rotations by the position `start` where a split begins, to s.block, and by one token, to s.step: cosines, then
-// sines. Row 0 of the tables holds their length alone.
-inline void load_turns(const PagedPiece& piece, const PagedScratch& s, int64_t start) {
+// The rotation by a position: cosines, then sines, to [2·half]. Row 0 of the tables holds their length alone.
+inline void load_turn(const PagedPiece& piece, int64_t position, float* to) {
   const Tensor &cosines = piece.args->key_cos, &sines = piece.args->key_sin;
-  const int64_t half = cosines.cols, step = cosines.rows > 1 ? 1 : 0;
+  const int64_t half = cosines.cols;
   each_vec(half, [&](int64_t i, auto part) {
-    const Vec length = load(row_of(cosines, 0) + i, part);
-    store(s.block + i, load(row_of(cosines, start) + i, part) / length, part);
-    store(s.block + half + i, load(row_of(sines, start) + i, part) / length, part);
-    store(s.step + i, load(row_of(cosines, step) + i, part) / length, part);
-    store(s.step + half + i, load(row_of(sines, step) + i, part) / length, part);
+    const Vec inverse = splat(1.0f) / load(row_of(cosines, 0) + i, part);
+    store(to + i, load(row_of(cosines, position) + i, part) * inverse, part);
+    store(to + half + i, load(row_of(sines, position) + i, part) * inverse, part);
   });
+}
+
+// Fetches what load_turn will read: the tables are larger than the caches.
+inline void fetch_turn(const PagedPiece& piece, int64_t position) {
+  const Tensor &cosines = piece.args->key_cos, &sines = piece.args->key_sin;
+  if (position >= cosines.rows) return;
+  for (int64_t i = 0; i < cosines.cols; i += 64 / static_cast<int64_t>(sizeof(float))) {
+    __builtin_prefetch(row_of(cosines, position) + i);
+    __builtin_prefetch(row_of(sines, position) + i);
+  }
 }
 
 // Queries rotated back by a split's start.

@@ -110,6 +110,12 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static constexpr int64_t kTogether = 2;  // numbers of k in one step
   using Pair = __m512i;
   static Pair load(const uint16_t* p) { return _mm512_loadu_si512(p); }
+  // For several uses: g++ 12 else loads for each of them.
+  static Pair load_once(const uint16_t* p) {
+    Pair x = load(p);
+    asm("" : "+v"(x));
+    return x;
+  }
   static Pair load_first(const uint16_t* p) { return _mm512_and_si512(load(p), _mm512_set1_epi32(0xffff)); }
   static Pair splat(const uint16_t* p) {
     int both;

@@ -128,6 +128,7 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
     load_bf16_pair(p, x.first, x.second);
     return x;
   }
+  static Pair load_once(const uint16_t* p) { return load(p); }
   static Pair load_first(const uint16_t* p) { return {load(p).first, zero()}; }
   static Pair splat(const uint16_t* p) {
     const uint16_t first[] = {p[0], p[0], p[0], p[0]}, second[] = {p[1], p[1], p[1], p[1]};
