@@ -15,7 +15,7 @@
 //   bf16 where the path multiplies it: queries and probabilities rounded to bf16, sums in f32, nothing to unpack.
 // Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims whose last block is neither one
 // vector nor two (it is unpacked to f32 first; one vector of bf16 counts as narrow where bf16 is not multiplied, and
-// any where values live in keys), and for int8 of odd sizes (f32 scores).
+// where values live in keys that nothing makes ready), and for int8 of odd sizes (f32 scores).
 //
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
 // and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
@@ -24,8 +24,8 @@
 // follow each other are met by one thread, or else each split's first page comes from memory.
 //
 // Measured on Zen 4 (AVX-512, bf16 products), two threads: 1.13 – 1.3 × the roofline time for 16 or 64 heads × 256 over
-// bf16. int8 takes 0.75 × the bf16 time at 16 and 64 heads. Values in keys take 1.10 × the time of separate K and V at
-// 16 heads, 1.01 × at 64, 0.65 × at 4 (bf16, 32k). Out of L2, a key and its value cost 297 cycles with 16 rows, of
+// bf16. int8 takes 0.75 × the bf16 time at 16 and 64 heads. Values in keys take 1.09 × the time of separate K and V at
+// 16 heads, 1.00 × at 64, 0.62 × at 4 (bf16, 32k). Out of L2, a key and its value cost 297 cycles with 16 rows, of
 // which 256 are products and 16 probabilities.
 //
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads

@@ -5,6 +5,9 @@
 // pairs of dims, those are rotated, and quarters of vectors are exchanged, so that a vector holds four pairs of dims of
 // each of four keys. A score is the sum of a quarter then, and a fold of four vectors gives the scores of 16 keys.
 //
+// A last block of one vector, and halves that end within a vector (48 dims: 24), do not pair as they lie: such keys are
+// gathered first, at two loads and two stores for 16 dims of four keys.
+//
 // Keys are made ready step by step between the products of the group before, a step after each row, also across tiles:
 // shifts, shuffles and roundings run beside products, as long as they are spread evenly (all at once: 1.15 × the time
 // of 16 rows).
@@ -32,15 +35,20 @@ constexpr int64_t kQuarter = kBlock / 4;  // numbers: kLanes / 4 pairs
 static_assert(kKeyGroup == 4 * 4);        // four vectors of four quarters: key 4l + j is quarter l of vector j
 constexpr int kQuarterRows = 4;           // 4 rows × 16 keys: 16 sums, which leaves registers to make keys ready
 
-// Rotations by tokens [begin, end): (cos, −sin) as [tokens / 16][half / kLanes][4 vectors][4 quarters][kLanes][2].
+inline int64_t rotated_vectors(int64_t half) { return (half + kLanes - 1) / kLanes; }
+
+// Rotations by tokens [begin, end): (cos, −sin) as [tokens / 16][half / kLanes][4 vectors][4 quarters][kLanes][2], and
+// zeros behind a half that ends within a vector: what is paired there is neither a pair nor a part of a score.
 template <class Pairs = Bf16Pairs>
 inline void paged_angles(const Tensor& cos, const Tensor& sin, int64_t begin, int64_t end, uint16_t* angles) {
   if constexpr (kBf16Products) {
     for (int64_t t = begin; t < end; ++t) {
       const int64_t key = t % kKeyGroup;
-      uint16_t* to = angles + 2 * (t - key) * cos.cols + (key % 4 * 4 + key / 4) * kBlock;
-      for (int64_t c = 0; c < cos.cols; c += kLanes, to += kKeyGroup * kBlock)
-        Pairs::store_pairs(to, load(row_of(cos, t) + c), zero() - load(row_of(sin, t) + c));
+      uint16_t* to = angles + ((t - key) * rotated_vectors(cos.cols) + key % 4 * 4 + key / 4) * kBlock;
+      each_vec(cos.cols, [&](int64_t c, auto part) {
+        Pairs::store_pairs(to, load(row_of(cos, t) + c, part), zero() - load(row_of(sin, t) + c, part));
+        to += kKeyGroup * kBlock;
+      });
     }
   }
 }
@@ -49,22 +57,73 @@ inline int64_t rotated_half(const PagedPiece& piece) {
   return piece.args->key_cos.data == nullptr ? 0 : piece.args->key_cos.cols;
 }
 
-// Whether this way can be taken: whole blocks of dims, whole groups of keys, whole vectors of angles.
+// Whether this way can be taken: whole groups of keys, whole vectors of dims, and rotated halves of whole vectors, or
+// that end in the middle of one if they are all of the key.
 inline bool readies_keys(const PagedPiece& piece, const KvLayout& at) {
-  return piece.bf16_products && at.tokens % kKeyGroup == 0 && at.keys.outer % kBlock == 0 &&
-         rotated_half(piece) % kLanes == 0;
+  const int64_t half = rotated_half(piece), dims = at.keys.outer;
+  return piece.bf16_products && at.tokens % kKeyGroup == 0 && dims % kLanes == 0 &&
+         (half % kLanes == 0 || (half % (kLanes / 2) == 0 && 2 * half == dims));
+}
+inline bool gathers_keys(const KvLayout& at) { return at.keys.outer % kBlock != 0; }
+
+// The two vectors of 16 dims that pair u takes: dims [u, u + kLanes) and those `half` behind them while pairs are
+// rotated, then the two vectors of each block.
+struct PairOfVectors {
+  int64_t first, second;
+  PairOfVectors(int64_t u, int64_t half)
+      : first(u < rotated_vectors(half) ? u : 2 * u),
+        second(u < rotated_vectors(half) ? half / kLanes + u : 2 * u + 1) {}
+};
+
+// Where the vectors of the pairs lie, in a row of two keys of the page or of gathered keys. Numbers,
+// [key_pad / kBlock][2], and a pair behind them.
+inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
+  const auto place = [&](int64_t vector) { return vector / 2 * kBlock * at.tokens + vector % 2 * kBlock; };
+  const int64_t pairs = s.key_pad / kBlock;
+  for (int64_t u = 0; u < pairs; ++u) {
+    const PairOfVectors of(u, half);
+    const bool gathered = gathers_keys(at);
+    s.pairs[2 * u] = gathered ? u * kKeyGroup * kBlock : place(of.first);
+    s.pairs[2 * u + 1] = gathered ? s.pairs[2 * u] + kBlock : place(of.second);
+  }
+  s.pairs[2 * pairs] = s.pairs[2 * pairs + 1] = 0;
 }
 
-// Where the two vectors that are paired lie in a row of two keys: dims [u, u + kLanes) and those `half` behind them
-// while pairs are rotated, then the two vectors of each block. Numbers, [key_pad / kBlock][2], and a pair behind them.
-inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
-  const auto vector = [&](int64_t v) { return v / 2 * kBlock * at.tokens + v % 2 * kBlock; };
-  const int64_t rotated = half / kLanes, vectors = s.key_pad / kBlock;
-  for (int64_t u = 0; u < vectors; ++u) {
-    s.pairs[2 * u] = vector(u < rotated ? u : 2 * u);
-    s.pairs[2 * u + 1] = vector(u < rotated ? rotated + u : 2 * u + 1);
+// The group of keys at `token`, in vectors that pair as they lie, to s.gathered:
+// [key_pad / kBlock][kKeyGroup / 2][2][kBlock].
+// Where a vector has no partner, it is its own, and its query there is zero.
+template <class Pairs>
+inline void gather_group(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                         int64_t token) {
+  const int64_t half = rotated_half(piece), last = at.keys.outer / kLanes - 1;
+  for (int64_t u = 0; u < s.key_pad / kBlock; ++u) {
+    const PairOfVectors of(u, half);
+    const bool across = half % kLanes != 0;
+    for (int64_t i = 0; i < kKeyGroup; i += 2) {
+      const auto raw = [&](int64_t vector) {
+        const int64_t v = min_of(vector, last);
+        const std::byte* row = t.head + at.keys.at(v / 2, t.offset + token + i);
+        return Pairs::load(reinterpret_cast<const uint16_t*>(row) + v % 2 * kBlock);
+      };
+      uint16_t* to = s.gathered + (u * kKeyGroup + i) * kBlock;
+      Pairs::store(to, raw(of.first));
+      Pairs::store(to + kBlock, across ? Pairs::across(raw(of.second), raw(of.second + 1)) : raw(of.second));
+    }
   }
-  s.pairs[2 * vectors] = s.pairs[2 * vectors + 1] = 0;
+}
+
+// Pairs u of a query, rotated back by `turn`, cosines and sines, where pairs are rotated.
+template <class Pairs>
+inline typename Pairs::Pair query_pairs(const float* q, int64_t u, int64_t half, const float* turn) {
+  if (u * kLanes >= half) return Pairs::interleave(Pairs::join(load(q + u * kBlock), load(q + u * kBlock + kLanes)));
+  q += u * kLanes, turn += u * kLanes;
+  const int64_t rest = half - u * kLanes;
+  const auto turned = [&](Vec cos, Vec sin) {
+    const Vec a = load(q), b = load(q + half);
+    return Pairs::join(fma(a, cos, b * sin), fms(b, cos, a * sin));
+  };
+  if (rest >= kLanes) return turned(load(turn), load(turn + half));
+  return turned(load(turn, Part{rest}), load(turn + half, Part{rest}));
 }
 
 // Queries rotated back by the split's start (s.block), in the order of the pairs, to s.half_turned:
@@ -76,18 +135,10 @@ inline void pair_queries(const PagedPiece& piece, const KvLayout& at, const Page
     const int64_t half = rotated_half(piece);
     pair_dims(s, at, half);
     for (int64_t u = 0; u < s.key_pad / kBlock; ++u) {
-      const bool rotated = u * kLanes < half;
-      const float* q = s.queries + u * (rotated ? kLanes : kBlock);
-      const float* turn = s.block + u * kLanes;  // read where rotated
+      const float* q = s.queries;
       for (int64_t r = 0; r < rows; ++r, q += s.key_pad) {
-        uint16_t* to =
-            s.half_turned + (r / kQuarterRows * s.key_pad + u * kBlock) * kQuarterRows + r % kQuarterRows * kBlock;
-        if (!rotated) {
-          Pairs::store_pairs(to, load(q), load(q + kLanes));
-          continue;
-        }
-        const Vec a = load(q), b = load(q + half), c = load(turn), d = load(turn + half);
-        Pairs::store(to, Pairs::join(fma(a, c, b * d), fms(b, c, a * d)));
+        const int64_t to = (r / kQuarterRows * s.key_pad + u * kBlock) * kQuarterRows + r % kQuarterRows * kBlock;
+        Pairs::store(s.half_turned + to, query_pairs<Pairs>(q, u, half, s.block));
       }
     }
   }
@@ -105,8 +156,9 @@ struct InWork {
   typename Pairs::Pair quarters[2][2];
 };
 
-// A group of keys on its way from the page, `keys`, to [key_pad / kBlock][4 quarters][4 vectors][kBlock], a vector of
-// pairs at a time; vectors of keys j are counted from `first`.
+// A group of keys on its way from `keys`, the page's or gathered ones, to
+// [key_pad / kBlock][4 quarters][4 vectors][kBlock], a vector of pairs at a time; vectors of keys j are counted from
+// `first`.
 template <class Pairs>
 struct RawGroup {
   using Pair = typename Pairs::Pair;
@@ -117,11 +169,13 @@ struct RawGroup {
 
   RawGroup(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t token,
            int64_t first, uint16_t* group)
-      : keys(reinterpret_cast<const uint16_t*>(t.head + at.keys.at(0, t.offset + token + first / 2 * 2))),
+      : keys((gathers_keys(at) ? s.gathered
+                               : reinterpret_cast<const uint16_t*>(t.head + at.keys.at(0, t.offset + token))) +
+             first / 2 * 2 * kBlock),
         pairs(s.pairs),
         angles(piece.angles != nullptr ? piece.angles : group),
         to(group + first * kBlock) {
-    angles += 2 * (t.in_split + token) * rotated_half(piece) + first * 4 * kBlock;
+    angles += ((t.in_split + token) * rotated_vectors(rotated_half(piece)) + first * 4) * kBlock;
   }
   void next() {
     pairs += 2;
@@ -296,13 +350,20 @@ template <class Pairs = Bf16Pairs>
 inline void ready_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
                          const PagedTile& next, ReadyKeys& ready, int64_t rows, Ahead& ahead) {
   if constexpr (kBf16Products) {
-    const int64_t rotated = rotated_half(piece) / kLanes, plain = s.key_pad / kBlock - rotated;
+    const int64_t rotated = rotated_vectors(rotated_half(piece)), plain = s.key_pad / kBlock - rotated;
     const int64_t tiles = quarter_tiles(rows);
     const auto place = [&](int64_t group) { return s.half_keys + group % 2 * kKeyGroup * s.key_pad; };
-    if (!ready.first) make_group<Pairs>({piece, at, s, t, 0, 0, place(ready.group)}, rotated, plain);
+    const auto gather = [&](const PagedTile& from, int64_t token) {
+      if (gathers_keys(at)) gather_group<Pairs>(piece, at, s, from, token);
+    };
+    if (!ready.first) {
+      gather(t, 0);
+      make_group<Pairs>({piece, at, s, t, 0, 0, place(ready.group)}, rotated, plain);
+    }
     ready.first = next.count > 0;
     for (int64_t j = 0; j < t.count; j += kKeyGroup, ++ready.group) {
       const bool inside = j + kKeyGroup < t.count, more = inside || ready.first;
+      if (more) gather(inside ? t : next, inside ? j + kKeyGroup : 0);
       for (int64_t i = 0; i < tiles; ++i)
         with_share(i, tiles, more, [&](auto makes) {
           using Makes = decltype(makes);

@@ -29,7 +29,8 @@ struct PagedScratch {
   Int8Products::Weight* int_weights;
   int32_t* query_offset;
   int64_t* pairs;
-  uint16_t *half_queries, *half_turned, *half_weights, *half_keys;  // bf16 products: the same as of the floats
+  // bf16 products: the same as of the floats, and keys on their way (paged_ready_keys.inl.h).
+  uint16_t *half_queries, *half_turned, *half_weights, *half_keys, *gathered;
   int64_t floats = 0, key_pad, value_pad;
   PagedScratch(const KvPoolSpec& spec, float* memory) {
     key_pad = round_up(spec.key_dim, kBlock);
@@ -57,6 +58,7 @@ struct PagedScratch {
     half_turned = take_half(half && spec.value_in_key, kPagedRows * key_pad);
     half_weights = take_half(half, kPagedRows * kPagedTile);
     half_keys = take_half(half && spec.value_in_key, 2 * kKeyGroup * key_pad);  // ready keys, two groups
+    gathered = take_half(half && spec.value_in_key && key_pad != spec.key_dim, kKeyGroup * key_pad);
     pairs = reinterpret_cast<int64_t*>(
         take(half && spec.value_in_key ? 4 * (key_pad / kBlock + 1) : 0));  // paged_ready_keys.inl.h
     weights_scale = take(kPagedRows);

@@ -165,6 +165,8 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
     first = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0x44);
     second = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0xee);
   }
+  // The second half of a, then the first of b.
+  static Pair across(Pair a, Pair b) { return _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0x4e); }
   // Quarters 0 and 2 of a and b, and quarters 1 and 3.
   static void split_quarters(Pair a, Pair b, Pair& even, Pair& odd) {
     even = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0x88);

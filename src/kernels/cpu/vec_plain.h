@@ -165,6 +165,10 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
     first = {lanes<0, 1, 4, 5>(a.first, b.first), lanes<0, 1, 4, 5>(a.second, b.second)};
     second = {lanes<2, 3, 6, 7>(a.first, b.first), lanes<2, 3, 6, 7>(a.second, b.second)};
   }
+  // The second half of a, then the first of b.
+  static Pair across(Pair a, Pair b) {
+    return {lanes<2, 3, 4, 5>(a.first, b.first), lanes<2, 3, 4, 5>(a.second, b.second)};
+  }
   // Quarters (lanes) 0 and 2 of a and b, and quarters 1 and 3.
   static void split_quarters(Pair a, Pair b, Pair& even, Pair& odd) {
     even = {lanes<0, 2, 4, 6>(a.first, b.first), lanes<0, 2, 4, 6>(a.second, b.second)};
