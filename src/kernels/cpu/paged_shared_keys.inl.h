@@ -8,7 +8,8 @@
 namespace mfa {
 namespace {
 
-// Rows of a block of keys that hold their values, as pairs of vectors. Any type and width, but slow.
+// Rows of a block of keys that hold their values, as pairs of vectors. Any type and width, but slow: int8 number by
+// number.
 struct AnyBlock {
   const KvMatrix& m;
   const std::byte* head;
@@ -22,13 +23,14 @@ struct AnyBlock {
   }
 };
 
-// A whole block of 8-bit rows in groups.
+// A block of 8-bit rows in groups.
 struct Int8Block {
   const int8_t* data;
+  int64_t width;
   const float* scales;  // one a token
   void load_row(int64_t row, Vec& x, Vec& y) const {
     constexpr int64_t kTogether = Int8Products::kTogether;
-    const int8_t* group = data + row / kTogether * kTogether * kBlock;
+    const int8_t* group = data + row / kTogether * kTogether * width;
     const int i = static_cast<int>(row % kTogether);
     const Vec scale = splat(scales[row]);
     x = Int8Products::number(Int8Products::load(group), i) * scale;
@@ -36,27 +38,33 @@ struct Int8Block {
   }
 };
 
-// f(a function that gives the block of dims [c, c + kBlock)), read as the page's type and width allow.
+inline AnyBlock any_block(const KvLayout& at, const PagedScratch& s, const PagedTile& t, int64_t c) {
+  return {at.keys, t.head, c / kBlock, s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile - t.offset};
+}
+
+// f(a function that gives the block of dims [c, c + kBlock)), read as the page's type allows; a whole one (KvMatrix),
+// and where it is of one vector, the second is none of its numbers.
 template <class F>
 inline void with_blocks(const KvLayout& at, const PagedScratch& s, const PagedTile& t, F&& f) {
-  const std::byte* data = t.head + at.keys.begin;
-  const int64_t block_bytes = kBlock * at.tokens * at.keys.size();
-  const bool whole = at.keys.outer % kBlock == 0;
-  const auto scales_at = [&](int64_t c) { return s.key_scales + c / KvPoolSpec::kScaleGroup * kPagedTile - t.offset; };
-  if (whole && at.keys.type == DType::bf16)
-    with_bf16_block(at.keys.grouped(), data, kBlock, [&](auto first) {
+  const auto data_at = [&](int64_t c) { return t.head + at.keys.at(c / kBlock, 0); };
+  const auto width_at = [&](int64_t c) { return at.keys.block_width(c / kBlock); };
+  if (at.keys.type == DType::bf16)
+    with_bf16_block(at.keys.grouped(), t.head, kBlock, [&](auto first) {
       f([=](int64_t c) {
         auto block = first;
-        block.data += c * at.tokens;
+        block.data = reinterpret_cast<const uint16_t*>(data_at(c));
+        if constexpr (requires { block.width; }) block.width = width_at(c);
         return block;
       });
     });
-  else if (whole && at.keys.type == DType::f32)
-    f([=](int64_t c) { return FloatBlock{reinterpret_cast<const float*>(data + c / kBlock * block_bytes)}; });
-  else if (whole && at.keys.grouped())
-    f([=](int64_t c) { return Int8Block{reinterpret_cast<const int8_t*>(data + c * at.tokens), scales_at(c)}; });
+  else if (at.keys.type == DType::f32)
+    f([&](int64_t c) { return FloatBlock{reinterpret_cast<const float*>(data_at(c)), width_at(c)}; });
+  else if (at.keys.grouped())
+    f([&](int64_t c) {
+      return Int8Block{reinterpret_cast<const int8_t*>(data_at(c)), width_at(c), any_block(at, s, t, c).scales};
+    });
   else
-    f([&](int64_t c) { return AnyBlock{at.keys, t.head, c / kBlock, scales_at(c)}; });
+    f([&](int64_t c) { return any_block(at, s, t, c); });
 }
 
 // The angles of two vectors of pairs; next() walks on by a token, which costs their length no more than a unit in the
@@ -109,14 +117,20 @@ inline void unpack_plain(const KvLayout& at, const PagedScratch& s, const PagedT
                          int64_t from, Ahead& ahead) {
   with_blocks(at, s, t, [&](auto block_at) {
     for (int64_t c = from; c < s.key_pad; c += kBlock) {
-      const auto block = block_at(c);
+      const int64_t width = at.keys.block_width(c / kBlock);
+      const auto unpack = [&](const auto& block) {
+        for (int64_t i = 0; i < n; ++i) {
+          Vec x, y;
+          block.load_row(t.offset + j + i, x, y);
+          store(s.block + i * s.key_pad + c, x);
+          store(s.block + i * s.key_pad + c + kLanes, width > kLanes ? y : zero());
+        }
+      };
       ahead.touch(kUnpackParts / 2);
-      for (int64_t i = 0; i < n; ++i) {
-        Vec x, y;
-        block.load_row(t.offset + j + i, x, y);
-        store(s.block + i * s.key_pad + c, x);
-        store(s.block + i * s.key_pad + c + kLanes, y);
-      }
+      if (at.keys.whole(c / kBlock))
+        unpack(block_at(c));
+      else
+        unpack(any_block(at, s, t, c));
     }
   });
 }
