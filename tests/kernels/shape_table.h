@@ -206,6 +206,9 @@ inline const std::vector<PagedCase> paged{
     {"rotated in part bf16", {1, 128, 96, true, 32, 0, DType::bf16}, 9, {{70, 1}, {0, 20}}, 0, false, 32},
     {"window", {1, 48, 48, false, 16}, 3, {{100, 1}, {0, 60}, {10, 1}}, 20},
     {"window of one page", {2, 16, 16, false, 16}, 2, {{47, 1}, {48, 1}, {40, 30}}, 16},
+    // The second sequence's first split has the number behind the first's last.
+    {"windows behind each other", {1, 16, 16, false, 64}, 3, {{1020, 1}, {1590, 1}}, 500},
+    {"the same, mfa-kr bf16", {1, 32, 32, true, 64, 0, DType::bf16}, 3, {{1020, 1}, {1590, 1}}, 500, false, 16},
     {"alibi", {1, 64, 64, false, 64}, 6, {{140, 1}, {0, 10}}, 0, true},
     {"alibi, window, in key, bf16", {1, 40, 40, true, 64, 0, DType::bf16}, 7, {{300, 2}, {0, 5}}, 70, true},
     {"long", {1, 64, 64, false, 64}, 4, {{3000, 1}, {1111, 2}, {2047, 1}}},

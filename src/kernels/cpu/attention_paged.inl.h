@@ -173,8 +173,7 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
 
 // masked: ALiBi, or some row does not see some of the keys.
 inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
-                       int64_t rows, const PagedTile& t, const PagedTile& next, ReadyKeys& ready, bool masked,
-                       Ahead& ahead) {
+                       int64_t rows, const PagedTile& t, const PagedTile& next, bool masked, Ahead& ahead) {
   if (piece.spec.type == DType::i8) {
     load_scales(t, at.key_scales(0), at.key_groups, at.tokens, s.key_scales);
     load_scales(t, at.value_scales(0), at.value_groups, at.tokens, s.value_scales);
@@ -182,7 +181,7 @@ inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedS
   if (!at.shared)
     lane_scores(piece, at, s, t, rows, ahead);
   else if (readies_keys(piece, at))
-    ready_scores(piece, at, s, t, next, ready, rows, ahead);
+    ready_scores(piece, at, s, t, next, rows, ahead);
   else
     dot_scores(piece, at, s, t, rows, ahead);
   for (int64_t r = 0; r < rows; ++r) {
@@ -250,31 +249,28 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
   const int64_t low = window > 0 ? max_of(0, all_high - window) : 0,
                 all_low = window > 0 ? max_of(0, high - window) : 0;
   const bool biased = piece.args->alibi_slopes.data != nullptr;
-  const int64_t split_end = min_of((split + 1) * piece.split_tokens, high);
   const auto head_of = [&](int64_t page) {
     return piece.memory + (piece.pages[page] * piece.spec.kv_heads + piece.kv_head) * at.head_bytes;
   };
-  const int64_t start = split * piece.split_tokens;
-  // The tile that begins at position `first`, a tile's begin in its page; without keys behind the split's end.
+  const int64_t start = split * piece.split_tokens, end = min_of(start + piece.split_tokens, high);
+  // The tile that begins at position `first`, a tile's begin in its page; without keys behind the last that is seen.
   const auto tile_at = [&](int64_t first) -> PagedTile {
-    if (first >= split_end) return {};
+    if (first >= high) return {};
     const int64_t page = first / tokens, offset = first % tokens;
-    const int64_t last = min_of(min_of(first + kPagedTile, (page + 1) * tokens), split_end);
-    return {head_of(page), first, offset, first - start, last - first};
+    const int64_t last = min_of(min_of(first + kPagedTile, (page + 1) * tokens), high);
+    return {head_of(page), first, offset, first % piece.split_tokens, last - first};
   };
   const int64_t parts = page_parts(piece, at, s, rows);
   const int64_t pages_ahead = at.shared && readies_keys(piece, at) ? 2 : 1;  // ready keys reach into the next page
   if (at.shared) split_queries(piece, at, s, start, rows);
   PagedTile t = tile_at(start);
-  while (t.count > 0 && t.first + t.count <= low) t = tile_at(t.first + t.count);
-  ReadyKeys ready;
+  while (t.count > 0 && t.first < end && t.first + t.count <= low) t = tile_at(t.first + t.count);
   Ahead ahead;
-  for (PagedTile next; t.count > 0; t = next) {
+  for (PagedTile next; t.count > 0 && t.first < end; t = next) {
     next = tile_at(t.first + t.count);
     const int64_t coming = t.first - t.offset + pages_ahead * tokens;
     if (t.offset == 0) ahead = coming < high ? Ahead(head_of(coming / tokens), at.head_bytes, parts) : Ahead();
-    paged_tile(piece, at, s, state, rows, t, next, ready, biased || t.first < all_low || t.first + t.count > all_high,
-               ahead);
+    paged_tile(piece, at, s, state, rows, t, next, biased || t.first < all_low || t.first + t.count > all_high, ahead);
   }
 }
 
@@ -282,7 +278,10 @@ inline void paged_splits(const PagedPiece& piece) {
   const PagedScratch s(piece.spec, piece.scratch);
   const KvLayout at(piece.spec, kPages);
   const int64_t rows = piece.row_end - piece.row_begin, pad = s.value_pad;
-  load_queries(piece, s, rows);
+  if (!piece.continues) {
+    load_queries(piece, s, rows);
+    if (s.ready != nullptr) *s.ready = {};
+  }
   const PagedState total(piece.spec, piece.states, rows);
   if (!piece.separate) total.clear();
   for (int64_t split = piece.split_begin; split < piece.split_end; ++split) {

@@ -75,6 +75,7 @@ class CpuDevice final : public Device {
   std::vector<double> partials_;
   std::vector<int64_t> packed_group_;  // attention_forward: whose keys each thread's scratch holds
   std::vector<PagedPiece> paged_pieces_;
+  std::vector<int64_t> last_split_;  // of paged_pieces_, that each thread has done
 };
 
 }  // namespace mfa

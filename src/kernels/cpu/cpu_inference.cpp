@@ -115,6 +115,10 @@ void check_paged(const PagedAttentionArgs& args) {
   }
 }
 
+bool same_rows(const PagedPiece& a, const PagedPiece& b) {
+  return a.first_row == b.first_row && a.kv_head == b.kv_head && a.row_begin == b.row_begin;
+}
+
 // The blocks of rows of a call, each with the splits that its rows see.
 void find_pieces(const PagedAttentionArgs& args, int64_t block_rows, std::vector<PagedPiece>& pieces) {
   const auto& pool = static_cast<const CpuKvPool&>(*args.pool);
@@ -321,9 +325,14 @@ void CpuDevice::paged_apart(const PagedAttentionArgs& args, int64_t splits) {
       paged_pieces_.push_back(one);
     }
   }
+  last_split_.assign(static_cast<size_t>(num_threads()), -1);
   const auto task = [&](int64_t i, int thread) {
-    PagedPiece piece = paged_pieces_[n_pieces + static_cast<size_t>(i)];
+    const PagedPiece* const split = &paged_pieces_[n_pieces + static_cast<size_t>(i)];
+    int64_t& last = last_split_[static_cast<size_t>(thread)];
+    PagedPiece piece = *split;
     piece.scratch = memory + thread * scratch;
+    piece.continues = i > 0 && last == i - 1 && same_rows(split[-1], *split);
+    last = i;
     kernels_.paged_splits(piece);
   };
   const int64_t work = splits * paged_split_tokens(args.pool->spec().page_tokens) * args.pool->spec().key_dim;

@@ -45,6 +45,7 @@ struct PagedPiece {
   float* scratch = nullptr;  // paged_scratch() floats, this thread's own
   float* states = nullptr;   // paged_state(rows) floats a split if `separate`, else one for all, folded in order
   bool separate = false;
+  bool continues = false;            // the same scratch did the split before, of the same rows
   bool bf16_products = false;        // round queries and probabilities to bf16 and multiply with a bf16 cache as it is
   const uint16_t* angles = nullptr;  // of the offsets in a split, for bf16 products with keys rotated on read
 };

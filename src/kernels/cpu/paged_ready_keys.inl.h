@@ -15,13 +15,14 @@
 // Angles are read from a table of offsets in a split, 4·half bytes each (AngleTable): R(start + offset) = R(start)
 // R(offset), and R(start) turns the queries. bf16 angles are off by 2^-9 of a number at most, as bf16 keys are.
 //
-// Measured on Zen 4 out of L2: the scores of a key of 256 dims take 80, 161, 561 cycles with 4, 16, 64 rows, of which
+// Measured on Zen 4 out of L2: the scores of a key of 256 dims take 78, 162, 561 cycles with 4, 16, 64 rows, of which
 // 32, 128, 512 are products of queries and 16 of angles. Every operation of 512 bits takes one of two pairs of units
 // for a cycle, so that with few rows their number is the bound: 48 products, 8 shifts and 8 blends (exchange of pairs),
 // 8 permutations and 8 xors (quarter turns), 8 roundings of two each, 8 shuffles (quarters). Tried, without gain: sums
 // across all lanes and no exchange of quarters (1.1 ×), shifts by loads from odd addresses (1.0 ×), quarters exchanged
 // by partial stores or by partial loads (1.1 ×), quarter turns from the table (1.2 × with 4 rows in place: twice the
-// bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×: queries twice in L1),
+// bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×: queries twice in L1), with
+// 4 rows one angle for the four keys of a vector (0.95 × out of L2, no gain in place),
 // both keys of a pair by two byte permutations (1.06 ×), keys transposed whole to the lanes of a vector
 // (1.13, 1.08, 1.07 ×), pages three or four ahead (1.02 – 1.1 ×) or touched group by group (1.0 ×).
 #pragma once
@@ -348,7 +349,8 @@ inline void make_group(RawGroup<Pairs> group, int64_t rotated, int64_t plain) {
 // Scores of tile t. `next`: the tile that follows, whose first group is made, or one without keys.
 template <class Pairs = Bf16Pairs>
 inline void ready_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
-                         const PagedTile& next, ReadyKeys& ready, int64_t rows, Ahead& ahead) {
+                         const PagedTile& next, int64_t rows, Ahead& ahead) {
+  ReadyKeys& ready = *s.ready;
   if constexpr (kBf16Products) {
     const int64_t rotated = rotated_vectors(rotated_half(piece)), plain = s.key_pad / kBlock - rotated;
     const int64_t tiles = quarter_tiles(rows);

@@ -18,6 +18,12 @@ constexpr int64_t kKeyBlock = 8;     // keys unpacked at a time where values liv
 constexpr int64_t kUnpackParts = 4;  // for Ahead: a block of keys by two blocks of dims takes the time of two parts
 constexpr float kNoKeySeen = -1e30f;
 
+// Keys made ready while the keys before them were met (paged_ready_keys.inl.h).
+struct ReadyKeys {
+  bool first;     // the first group of the next tile
+  int64_t group;  // counts groups, which take two places in turn
+};
+
 // Numbers from a row of sums to the next: a cache line more than the dims, or all rows of a block of dims would lie in
 // the same few sets of L1 (int8: 1.05 × the time at 64 rows of 256).
 inline int64_t value_stride(const KvPoolSpec& spec) { return round_up(spec.value_dim, kBlock) + 16; }
@@ -29,6 +35,7 @@ struct PagedScratch {
   Int8Products::Weight* int_weights;
   int32_t* query_offset;
   int64_t* pairs;
+  ReadyKeys* ready;  // null where nothing is made ready
   // bf16 products: the same as of the floats, and keys on their way (paged_ready_keys.inl.h).
   uint16_t *half_queries, *half_turned, *half_weights, *half_keys, *gathered;
   int64_t floats = 0, key_pad, value_pad;
@@ -61,6 +68,7 @@ struct PagedScratch {
     gathered = take_half(half && spec.value_in_key && key_pad != spec.key_dim, kKeyGroup * key_pad);
     pairs = reinterpret_cast<int64_t*>(
         take(half && spec.value_in_key ? 4 * (key_pad / kBlock + 1) : 0));  // paged_ready_keys.inl.h
+    ready = half && spec.value_in_key ? reinterpret_cast<ReadyKeys*>(take(sizeof(ReadyKeys) / sizeof(float))) : nullptr;
     weights_scale = take(kPagedRows);
     const int64_t groups = small ? (key_pad + KvPoolSpec::kScaleGroup - 1) / KvPoolSpec::kScaleGroup : 0;
     query_scale = take(groups * kPagedRows);  // [groups][rows]
@@ -154,12 +162,6 @@ inline void load_queries(const PagedPiece& piece, const PagedScratch& s, int64_t
 struct PagedTile {
   const std::byte* head;  // of the page's KV head
   int64_t first, offset, in_split, count;
-};
-
-// Keys made ready while the keys before them were met (paged_ready_keys.inl.h).
-struct ReadyKeys {
-  bool first = false;  // the first group of the next tile
-  int64_t group = 0;   // counts groups, which take two places in turn
 };
 
 }  // namespace
