@@ -21,10 +21,10 @@
 // 8 permutations and 8 xors (quarter turns), 8 roundings of two each, 8 shuffles (quarters). Tried, without gain: sums
 // across all lanes and no exchange of quarters (1.1 ×), shifts by loads from odd addresses (1.0 ×), quarters exchanged
 // by partial stores or by partial loads (1.1 ×), quarter turns from the table (1.2 × with 4 rows in place: twice the
-// bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×: queries twice in L1), with
-// 4 rows one angle for the four keys of a vector (0.95 × out of L2, no gain in place),
-// both keys of a pair by two byte permutations (1.06 ×), keys transposed whole to the lanes of a vector
-// (1.13, 1.08, 1.07 ×), pages three or four ahead (1.02 – 1.1 ×) or touched group by group (1.0 ×).
+// bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×: queries twice in L1),
+// with 4 rows one angle for the four keys of a vector (0.95 × out of L2, no gain in place), both keys of a pair by two
+// byte permutations (1.06 ×), keys transposed whole to the lanes of a vector (1.13, 1.08, 1.07 ×), pages three or four
+// ahead (1.02 – 1.1 ×) or touched group by group (1.0 ×).
 #pragma once
 
 #include "kernels/cpu/paged_shared_keys.inl.h"
