@@ -91,8 +91,7 @@ inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
 }
 
 // The group of keys at `token`, in vectors that pair as they lie, to s.gathered:
-// [key_pad / kBlock][kKeyGroup / 2][2][kBlock].
-// Where a vector has no partner, it is its own, and its query there is zero.
+// [key_pad / kBlock][kKeyGroup / 2][2][kBlock]. A vector without a partner is its own, where the query has zeros.
 template <class Pairs>
 inline void gather_group(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
                          int64_t token) {
