@@ -15,8 +15,8 @@ namespace mfa {
 class AngleTable {
  public:
   // Offsets [0, tokens) of a split of `split` positions, for the rotations of PagedAttentionArgs, whose rows 0 and 1
-  // determine all others. Null where the kernels do not use such a table: half is no whole number of halves of
-  // vectors, or split of groups of keys.
+  // determine all others. Null where no kernel could use it: half is no whole number of halves of vectors, or
+  // split of groups of keys.
   const uint16_t* get(const KernelTable& kernels, const Tensor& cos, const Tensor& sin, int64_t split, int64_t tokens);
 
  private:

@@ -24,8 +24,8 @@
 // follow each other are met by one thread, or else each split's first page comes from memory.
 //
 // Measured on Zen 4 (AVX-512, bf16 products), two threads: 1.13 – 1.3 × the roofline time for 16 or 64 heads × 256 over
-// bf16. int8 takes 0.75 × the bf16 time at 16 and 64 heads. Values in keys take 1.09 × the time of separate K and V at
-// 16 heads, 1.00 × at 64, 0.62 × at 4 (bf16, 32k). Out of L2, a key and its value cost 297 cycles with 16 rows, of
+// bf16. int8 takes 0.75 × the bf16 time at 16 and 64 heads. Values in keys take 1.10 × the time of separate K and V at
+// 16 heads, 1.00 × at 64, 0.61 × at 4 (bf16, 32k). Out of L2, a key and its value cost 292 cycles with 16 rows, of
 // which 256 are products and 16 probabilities.
 //
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads

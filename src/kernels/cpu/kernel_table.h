@@ -113,7 +113,7 @@ struct KernelTable {
 
   int64_t paged_rows = 0;
   // Rotations by tokens [begin, end) for PagedPiece::angles, 2 · half bf16 a token in whole groups of kKeyGroup tokens;
-  // half: whole vectors.
+  // half: rounded up to whole vectors.
   void (*paged_angles)(const Tensor& cos, const Tensor& sin, int64_t begin, int64_t end, uint16_t* angles);
   int64_t (*paged_scratch)(const KvPoolSpec&);
   int64_t (*paged_state)(const KvPoolSpec&, int64_t rows);

@@ -349,8 +349,8 @@ inline void make_group(RawGroup<Pairs> group, int64_t rotated, int64_t plain) {
 template <class Pairs = Bf16Pairs>
 inline void ready_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
                          const PagedTile& next, int64_t rows, Ahead& ahead) {
-  ReadyKeys& ready = *s.ready;
   if constexpr (kBf16Products) {
+    ReadyKeys& ready = *s.ready;
     const int64_t rotated = rotated_vectors(rotated_half(piece)), plain = s.key_pad / kBlock - rotated;
     const int64_t tiles = quarter_tiles(rows);
     const auto place = [&](int64_t group) { return s.half_keys + group % 2 * kKeyGroup * s.key_pad; };
