@@ -2,8 +2,10 @@
 // of. Nothing above kernels/ reads tensor memory or knows which device it runs on.
 //
 // Notation: rows = sequences × tokens; all tensors are row-major views (base/tensor.h). Floating tensors have the
-// device's real() type unless a comment says otherwise; i32 tensors hold ids and positions. Outputs never overlap
-// inputs unless a comment says "in place". Operations run in the order of the calls.
+// device's real() type unless a comment says otherwise; i32 tensors hold ids and positions. An *operand* is a tensor
+// that may also be bf16, since nothing but products read it: then it is rounded once, when it is written, and takes
+// half the memory. Outputs never overlap inputs unless a comment says "in place". Operations run in the order of the
+// calls.
 #pragma once
 
 #include <memory>
@@ -27,18 +29,24 @@ struct DeviceInfo {
   Precision native_precision = Precision::f32;  // the fastest one that the hardware computes itself
 };
 
-// c = op(a) · op(b), or c += op(a) · op(b). op(a) [m, k], op(b) [k, n], c [m, n]. 2·m·k·n operations.
+// Whether products share an operand: `first` keeps what it makes of it, for those that follow and say `again`.
+enum class Reuse { no, first, again };
+
+// c = op(a) · op(b), or c += op(a) · op(b). op(a) [m, k], op(b) [k, n], c [m, n]; a and b are operands. 2·m·k·n
+// operations.
 struct MatmulArgs {
   Tensor a, b, c;
   bool transpose_a = false;  // a is stored [k, m]
   bool transpose_b = false;  // b is stored [n, k], as checkpoint weights are: y = x W^T
   bool accumulate = false;
-  bool same_a = false;  // a is that of the product before, unchanged since: what was made of it may serve again
+  bool same_a = false;        // a is that of the product before, unchanged since: what was made of it may serve again
+  Reuse reuse_b = Reuse::no;  // again: the b of the last `first`, unchanged since
 };
 
 // y = x / rms(x) ⊙ weight (+ 0), or LayerNorm with bias. x and y [rows, groups · d], weight and bias [1, d]: each run
-// of d columns is normalised by itself (d = weight.cols; groups > 1 for per-head q/k norms). statistics [rows, groups]
-// gets 1/rms, or for LayerNorm [rows, 2·groups] gets mean and 1/sd in turn. eps is added to the mean square (variance).
+// of d columns is normalised by itself (d = weight.cols; groups > 1 for per-head q/k norms). y is an operand.
+// statistics [rows, groups] gets 1/rms, or for LayerNorm [rows, 2·groups] gets mean and 1/sd in turn. eps is added to
+// the mean square (variance).
 struct NormArgs {
   NormKind kind = NormKind::rms;
   Tensor x, weight, bias /* layer only, may be empty */, y, statistics;
@@ -80,11 +88,11 @@ struct GateGradArgs {
 };
 
 // Softmax cross-entropy over rows of logits [rows, vocab], targets [1, rows] i32; a negative target is not scored.
-// losses [1, rows] gets −log p(target), in nats (0 where not scored). With `gradient`, logits are overwritten by
-// gradient_scale · (softmax − onehot), zero for rows that are not scored.
+// losses [1, rows] gets −log p(target), in nats (0 where not scored). gradient [rows, vocab], an operand, which may be
+// logits (in place) or empty, gets gradient_scale · (softmax − onehot), zero for rows that are not scored; the logits
+// are gone then.
 struct CrossEntropyArgs {
-  Tensor logits, targets, losses;
-  bool gradient = false;
+  Tensor logits, targets, losses, gradient;
   double gradient_scale = 1;
 };
 
@@ -109,7 +117,8 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual DeviceInfo info() const = 0;
-  virtual DType real() const = 0;           // f32, or f64 for the double-precision twin
+  virtual DType real() const = 0;     // f32, or f64 for the double-precision twin
+  virtual DType operand() const = 0;  // what an operand is best made: bf16 if matmul would round to it, else real()
   virtual Precision precision() const = 0;  // what matmul multiplies in
   virtual void set_precision(Precision precision) = 0;
 
@@ -133,9 +142,10 @@ class Device {
   virtual void norm_forward(const NormArgs& args) = 0;
   virtual void norm_backward(const NormGradArgs& args) = 0;
   virtual void rope(const RopeArgs& args) = 0;
-  virtual void swiglu_forward(Tensor gate, Tensor up, Tensor out) = 0;  // out = silu(gate) ⊙ up
-  virtual void swiglu_backward(Tensor gate, Tensor up, Tensor dout,     // dgate, dup may be gate, up (in place)
-                               Tensor dgate, Tensor dup) = 0;
+  // out = silu(gate) ⊙ up, an operand.
+  virtual void swiglu_forward(Tensor gate, Tensor up, Tensor out) = 0;
+  // dgate and dup, operands of one type, may be gate and up (in place).
+  virtual void swiglu_backward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup) = 0;
   virtual void embedding_forward(Tensor ids, Tensor table, Tensor out) = 0;  // ids [1, rows] i32, table [vocab, width]
   virtual void embedding_backward(Tensor ids, Tensor dout, Tensor dtable) = 0;  // dtable[id] += dout rows, in row order
   virtual void cross_entropy(const CrossEntropyArgs& args) = 0;

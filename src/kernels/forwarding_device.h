@@ -38,6 +38,7 @@ class ForwardingDevice : public Device {
 
   DeviceInfo info() const override { return inner_.info(); }
   DType real() const override { return inner_.real(); }
+  DType operand() const override { return inner_.operand(); }
   Precision precision() const override { return inner_.precision(); }
   void set_precision(Precision precision) override { inner_.set_precision(precision); }
   std::byte* allocate(size_t bytes) override { return inner_.allocate(bytes); }

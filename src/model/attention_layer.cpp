@@ -53,6 +53,7 @@ AttentionLayer::AttentionLayer(const LayerContext& context, int64_t layer, Atten
   max_logits_ = scratch.tensor("largest logits", real, rows, spec_->n_heads);
   if (context.gradients == nullptr) return;
   dp_ = scratch.tensor("dp", real, rows, p_.cols);
+  if (own_) own_->place_gradients(dp_.slice_cols(query_.down_cols(), own_->down_cols()));
   dout_ = scratch.tensor("dout", real, rows, out_cols);
   if (!after_rope()) return;
   dsum_ = scratch.tensor("dsum", real, rows, out_cols);

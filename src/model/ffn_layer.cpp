@@ -15,8 +15,11 @@ FfnLayer::FfnLayer(const LayerContext& context, int64_t layer, Workspace& worksp
   in_ = LinearLayer(context, std::move(in), workspace);
   down_ = LinearLayer(context, std::move(down), workspace);
   gate_up_ = workspace.saved.tensor("gate and up", real, rows, 2 * ffn);
-  act_ = workspace.saved.tensor("gated", real, rows, ffn);
-  if (context.gradients != nullptr) dact_ = workspace.scratch.tensor("dgated", real, rows, ffn);
+  act_ = workspace.saved.tensor("gated", context.device.operand(), rows, ffn);
+  if (context.gradients == nullptr) return;
+  dact_ = workspace.scratch.tensor("dgated", real, rows, ffn);
+  const DType gradient = context.config.ffn_bias ? real : context.device.operand();  // a bias reads it, too
+  dgate_up_ = gradient == real ? gate_up_ : workspace.scratch.tensor("dgate and dup", gradient, rows, 2 * ffn);
 }
 
 void FfnLayer::forward(Tensor x, Tensor y) {
@@ -28,9 +31,10 @@ void FfnLayer::forward(Tensor x, Tensor y) {
 
 void FfnLayer::backward(Tensor dy, Tensor dx) {
   down_.backward(act_, dy, dact_);
-  const Tensor gate = gate_up_.slice_cols(0, act_.cols), up = gate_up_.slice_cols(act_.cols, act_.cols);
-  context_->device.swiglu_backward(gate, up, dact_, gate, up);
-  in_.backward(x_, gate_up_, dx);
+  const int64_t ffn = act_.cols;
+  context_->device.swiglu_backward(gate_up_.slice_cols(0, ffn), gate_up_.slice_cols(ffn, ffn), dact_,
+                                   dgate_up_.slice_cols(0, ffn), dgate_up_.slice_cols(ffn, ffn));
+  in_.backward(x_, dgate_up_, dx);
 }
 
 }  // namespace mfa

@@ -13,8 +13,9 @@ class FfnLayer {
 
  private:
   const LayerContext* context_;
-  LinearLayer in_, down_;     // gate and up; down
-  Tensor x_, gate_up_, act_;  // [rows, 2·ffn]: gate, then up; backward overwrites it with its gradient
+  LinearLayer in_, down_;  // gate and up; down
+  Tensor x_, act_;
+  Tensor gate_up_, dgate_up_;  // [rows, 2·ffn]: gate, then up; one tensor unless the gradient is an operand of bf16
   Tensor dact_;
 };
 

@@ -66,7 +66,7 @@ class ReusedValue {
 class ProjectedKeyValue : public KeyValuePath {
  public:
   ProjectedKeyValue(const LayerContext& context, int64_t layer, RotaryTable rotary, bool shared, Workspace& workspace)
-      : context_(&context), spec_(&context.config.layers[layer].attention), rotary_(rotary) {
+      : context_(&context), spec_(&context.config.layers[layer].attention), rotary_(rotary), shared_(shared) {
     const DType real = context.device.real();
     const int64_t rows = context.rows();
     if (spec_->qk_norm) {
@@ -74,7 +74,7 @@ class ProjectedKeyValue : public KeyValuePath {
       normed_ = workspace.saved.tensor("keys, normed", real, rows, key_cols());
     }
     if (reuse()) reused_ = ReusedValue(context, layer, rotary, workspace);
-    if (context.gradients == nullptr) return;
+    if (context.gradients == nullptr || straight()) return;
     Arena& arena = shared ? workspace.saved : workspace.scratch;
     dkey = arena.tensor("dk", real, rows, key_cols());
     dvalue = arena.tensor("dv", real, rows, spec_->kv_heads * spec_->value_dim);
@@ -82,6 +82,12 @@ class ProjectedKeyValue : public KeyValuePath {
   }
 
   int64_t down_cols() const override { return key_cols() + (reuse() ? 0 : spec_->kv_heads * spec_->value_dim); }
+
+  void place_gradients(Tensor dp) override {
+    if (!straight()) return;
+    dkey = dp.slice_cols(0, key_cols());
+    dvalue = dp.slice_cols(key_cols(), dp.cols - key_cols());
+  }
 
   void forward(Tensor p, Tensor) override {
     raw_ = p.slice_cols(0, key_cols());
@@ -103,6 +109,7 @@ class ProjectedKeyValue : public KeyValuePath {
       return;
     }
     rotate(*context_, rotary_, dkey, spec_->kv_heads, spec_->head_dim, true);
+    if (straight()) return;
     if (spec_->qk_norm)
       norm_.backward(raw_, dkey, draw, false);
     else
@@ -112,12 +119,15 @@ class ProjectedKeyValue : public KeyValuePath {
 
  private:
   bool reuse() const { return spec_->value_source == ValueSource::key; }
+  // The gradients of key and value are those of the projection: attention writes them where they belong.
+  bool straight() const { return !shared_ && !reuse() && !spec_->qk_norm; }
   int64_t key_cols() const { return spec_->kv_heads * spec_->head_dim; }
   const LayerContext* context_;
   const AttentionSpec* spec_;
   RotaryTable rotary_;
   NormLayer norm_;
   ReusedValue reused_;
+  bool shared_;
   Tensor raw_, normed_, draw_;
 };
 
@@ -131,7 +141,7 @@ class LatentKeyValue : public KeyValuePath {
     const DType real = context.device.real();
     const int64_t rows = context.rows(), heads = spec_->n_heads;
     norm_ = NormLayer(context, attention_prefix(layer) + "kv_a_layernorm", NormKind::rms, 1, workspace.saved);
-    latent_ = workspace.saved.tensor("latent, normed", real, rows, spec_->kv_rank);
+    latent_ = workspace.saved.tensor("latent, normed", context.device.operand(), rows, spec_->kv_rank);
     key = workspace.saved.tensor("keys", real, rows, heads * spec_->key_dim());
     value = workspace.saved.tensor("values", real, rows, heads * spec_->value_dim);
     expanded_ = workspace.scratch.tensor("expanded latent", real, rows, heads * expanded_dim());

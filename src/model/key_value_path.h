@@ -19,6 +19,8 @@ class KeyValuePath {
   virtual void forward(Tensor p, Tensor input) = 0;  // our columns; the layer's normed input
   // dkey() and dvalue() -> dp (our columns, written), or for sources without columns, added to dinput.
   virtual void backward(Tensor dp, Tensor dinput) = 0;
+  // While memory is laid out: dp, our columns. A source whose dkey and dvalue are just these points them there.
+  virtual void place_gradients(Tensor) {}
   // True when the input's gradient has to be complete before backward() adds to it.
   bool adds_to_input() const { return down_cols() == 0; }
 

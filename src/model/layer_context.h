@@ -42,18 +42,21 @@ struct Workspace {
   Arena saved, scratch;
 };
 
-// y (=|+=) x Wᵀ + bias. W [out, in]; an empty bias is none.
-inline void linear_forward(Device& device, Tensor x, Tensor w, Tensor bias, Tensor y, bool accumulate = false) {
-  device.matmul({.a = x, .b = w, .c = y, .transpose_b = true, .accumulate = accumulate});
+// y (=|+=) x Wᵀ + bias. W [out, in]; an empty bias is none. reuse_w: for a W that many blocks of rows meet in turn.
+inline void linear_forward(Device& device, Tensor x, Tensor w, Tensor bias, Tensor y, bool accumulate = false,
+                           Reuse reuse_w = Reuse::no) {
+  device.matmul({.a = x, .b = w, .c = y, .transpose_b = true, .accumulate = accumulate, .reuse_b = reuse_w});
   if (bias) device.add_bias(y, bias);
 }
 
 // dW += dyᵀ x, dbias += Σ dy, and dx (=|+=) dy W; what is empty is left out.
 inline void linear_backward(Device& device, Tensor x, Tensor w, Tensor dy, Tensor dw, Tensor dbias, Tensor dx,
-                            bool accumulate_dx = false) {
+                            bool accumulate_dx = false, Reuse reuse_w = Reuse::no) {
   if (dw) device.matmul({.a = dy, .b = x, .c = dw, .transpose_a = true, .accumulate = true});
   if (dbias) device.bias_gradient(dy, dbias);
-  if (dx) device.matmul({.a = dy, .b = w, .c = dx, .accumulate = accumulate_dx, .same_a = static_cast<bool>(dw)});
+  if (dx)
+    device.matmul(
+        {.a = dy, .b = w, .c = dx, .accumulate = accumulate_dx, .same_a = static_cast<bool>(dw), .reuse_b = reuse_w});
 }
 
 }  // namespace mfa

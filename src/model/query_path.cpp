@@ -14,7 +14,7 @@ QueryPath::QueryPath(const LayerContext& context, int64_t layer, RotaryTable rot
   if (spec_->q_norm) {
     latent_norm_ =
         NormLayer(context, prefix + (latent_attention ? "q_a_layernorm" : "inter_norm"), NormKind::rms, 1, saved);
-    latent_ = saved.tensor("query latent, normed", real, rows, spec_->q_rank);
+    latent_ = saved.tensor("query latent, normed", context.device.operand(), rows, spec_->q_rank);
   }
   if (low_rank()) raw_ = saved.tensor("queries", real, rows, q_cols);
   if (spec_->qk_norm) {

@@ -60,7 +60,7 @@ Transformer::Transformer(ParameterStore& weights, ParameterStore* gradients, con
 }
 
 void Transformer::plan(Workspace& w) {
-  const DType real = context_.device.real();
+  const DType real = context_.device.real(), operand = context_.device.operand();
   const int64_t rows = context_.rows(), width = config_.width;
   blocks_.clear();
   ids_ = w.saved.tensor("ids", DType::i32, 1, rows);
@@ -75,25 +75,29 @@ void Transformer::plan(Workspace& w) {
     const size_t mark = w.scratch.mark();
     Block block;
     block.attention_norm = NormLayer(context_, prefix + "input_layernorm", kind_of(config_.norm), 1, w.saved);
-    block.attention_input = w.saved.tensor("attention input", real, rows, width);
+    const bool input_is_key = config_.layers[i].attention.key_source == KeySource::input;
+    block.attention_input = w.saved.tensor("attention input", input_is_key ? real : operand, rows, width);
     block.attention = std::make_unique<AttentionLayer>(
         context_, i, owner < 0 ? nullptr : blocks_[owner].attention.get(), has_readers(config_, i), rotary_, w);
     w.scratch.release(mark);
     block.middle = w.saved.tensor("after attention", real, rows, width);
     block.ffn_norm = NormLayer(context_, prefix + "post_attention_layernorm", kind_of(config_.norm), 1, w.saved);
-    block.ffn_input = w.saved.tensor("ffn input", real, rows, width);
+    block.ffn_input = w.saved.tensor("ffn input", operand, rows, width);
     block.ffn = std::make_unique<FfnLayer>(context_, i, w);
     w.scratch.release(mark);
     block.output = w.saved.tensor("after ffn", real, rows, width);
     blocks_.push_back(std::move(block));
   }
   final_norm_ = NormLayer(context_, "model.norm", kind_of(config_.norm), 1, w.saved);
-  final_ = w.saved.tensor("final", real, rows, width);
+  final_ = w.saved.tensor("final", operand, rows, width);
   if (context_.gradients != nullptr) {
     dh_ = w.saved.tensor("dh", real, rows, width);
     dnormed_ = w.saved.tensor("dnormed", real, rows, width);
   }
   logits_ = w.scratch.tensor("logits", real, logit_rows(rows, config_.vocab), config_.vocab);
+  dlogits_ = logits_;
+  if (operand != real && context_.gradients != nullptr)
+    dlogits_ = w.scratch.tensor("dlogits", operand, logits_.rows, logits_.cols);
 }
 
 void Transformer::upload_positions() {
@@ -133,15 +137,17 @@ double Transformer::score(bool gradients, double gradient_scale) {
   Device& device = context_.device;
   for (int64_t r = 0; r < context_.rows(); r += logits_.rows) {
     const int64_t n = std::min(logits_.rows, context_.rows() - r);
-    const Tensor logits = logits_.slice_rows(0, n), x = final_.slice_rows(r, n);
-    linear_forward(device, x, classifier_.value, {}, logits);
+    const Tensor logits = logits_.slice_rows(0, n), dlogits = dlogits_.slice_rows(0, n), x = final_.slice_rows(r, n);
+    const Reuse reuse = r == 0 ? Reuse::first : Reuse::again;
+    linear_forward(device, x, classifier_.value, {}, logits, false, reuse);
     device.cross_entropy({.logits = logits,
                           .targets = targets_.slice_cols(r, n),
                           .losses = losses_.slice_cols(r, n),
-                          .gradient = gradients,
+                          .gradient = gradients ? dlogits : Tensor{},
                           .gradient_scale = gradient_scale});
     if (gradients)
-      linear_backward(device, x, classifier_.value, logits, classifier_.gradient, {}, dnormed_.slice_rows(r, n));
+      linear_backward(device, x, classifier_.value, dlogits, classifier_.gradient, {}, dnormed_.slice_rows(r, n), false,
+                      reuse);
   }
   return device.sum(losses_);
 }

@@ -70,7 +70,7 @@ class Transformer {
   DeviceMemory alibi_memory_, memory_;
   std::vector<Arena::Entry> saved_entries_;
 
-  Tensor ids_, targets_, losses_, embedded_, final_, logits_;
+  Tensor ids_, targets_, losses_, embedded_, final_, logits_, dlogits_;
   Tensor dh_, dnormed_;
   NormLayer final_norm_;
   std::vector<Block> blocks_;

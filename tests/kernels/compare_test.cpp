@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "kernels/devices_under_test.h"
 #include "kernels/operands.h"
@@ -62,6 +63,27 @@ TEST(Compare, AttentionThatMultipliesBf16) {
   expect_devices_agree(shapes::attention, bf16_devices(), [](const shapes::AttentionCase& c) {
     return 0x1p14 * (3 * 2 + 2 * 5.2 * std::max(1.0, c.spread));
   });
+}
+
+// The same of a second operand that many products share, also where the last of them has fewer rows; and what was kept
+// of it is forgotten when there is a new first one.
+TEST(Compare, ProductsThatKeepAnOperand) {
+  for (const auto& device : bf16_devices()) {
+    SCOPED_TRACE(title(*device));
+    Operands operands(*device, 3);
+    const Tensor x = operands.normal(40, 12), w = operands.normal(20, 12);
+    const Tensor untold = operands.unwritten(40, 20), told = operands.unwritten(40, 20);
+    for (const double factor : {1.0, 3.0}) {
+      device->scale(w, factor);
+      for (const auto& [begin, rows, reuse] :
+           {std::tuple{0, 16, Reuse::first}, {16, 16, Reuse::again}, {32, 8, Reuse::again}}) {
+        const Tensor part = x.slice_rows(begin, rows);
+        device->matmul({.a = part, .b = w, .c = untold.slice_rows(begin, rows), .transpose_b = true});
+        device->matmul({.a = part, .b = w, .c = told.slice_rows(begin, rows), .transpose_b = true, .reuse_b = reuse});
+      }
+      EXPECT_EQ(read(*device, told), read(*device, untold));
+    }
+  }
 }
 
 // A product that is told its first operand is that of the product before gives what it gives untold, to the last bit;

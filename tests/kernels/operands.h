@@ -1,6 +1,7 @@
 // Tensors of a test or benchmark on some device, filled with the same numbers on every device.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <utility>
@@ -18,6 +19,12 @@ inline std::vector<double> read(Device& device, Tensor x) {
     device.download(numbers.data(), x);
     return numbers;
   }
+  if (x.type == DType::bf16) {
+    std::vector<bf16> halves(x.size());
+    device.download(halves.data(), x);
+    std::transform(halves.begin(), halves.end(), numbers.begin(), [](bf16 h) { return to_float(h); });
+    return numbers;
+  }
   std::vector<float> floats(x.size());
   device.download(floats.data(), x);
   return {floats.begin(), floats.end()};
@@ -25,6 +32,12 @@ inline std::vector<double> read(Device& device, Tensor x) {
 
 inline void write(Device& device, Tensor x, const std::vector<double>& numbers) {
   if (x.type == DType::f64) return device.upload(x, numbers.data());
+  if (x.type == DType::bf16) {
+    std::vector<bf16> halves(x.size());
+    std::transform(numbers.begin(), numbers.end(), halves.begin(),
+                   [](double n) { return to_bf16(static_cast<float>(n)); });
+    return device.upload(x, halves.data());
+  }
   const std::vector<float> floats(numbers.begin(), numbers.end());
   device.upload(x, floats.data());
 }
@@ -47,9 +60,16 @@ class Operands {
   // Not a number until an operation writes it: what is left out, or read before it is written, shows.
   Tensor unwritten(int64_t rows, int64_t cols) { return constant(rows, cols, std::nan("")); }
   Tensor holding(int64_t rows, int64_t cols, const std::vector<double>& numbers) {
-    const Tensor x = framed(rows, cols);
-    write(device_, x, numbers);
-    return x;
+    return holding(rows, cols, numbers, device_.real());
+  }
+  // Operands (device.h) in bf16; a device in double has them in double, so that it tells what rounding cost the others.
+  Tensor unwritten_operand(int64_t rows, int64_t cols) {
+    return holding(rows, cols, std::vector<double>(rows * cols, std::nan("")), operand());
+  }
+  Tensor normal_operand(int64_t rows, int64_t cols) {
+    std::vector<double> numbers(rows * cols);
+    for (double& x : numbers) x = to_float(to_bf16(static_cast<float>(random_.normal())));
+    return holding(rows, cols, numbers, operand());
   }
 
   // i32 vector [1, n].
@@ -82,12 +102,17 @@ class Operands {
   Random& random() { return random_; }
 
  private:
-  static constexpr double mark = 12345;
+  static constexpr double mark = 12288;  // a bf16 number, too
 
   std::byte* memory(size_t n) { return memory_.emplace_back(device_, n).data(); }
-  Tensor framed(int64_t rows, int64_t cols) {
+  DType operand() const { return device_.real() == DType::f64 ? DType::f64 : DType::bf16; }
+  Tensor holding(int64_t rows, int64_t cols, const std::vector<double>& numbers, DType type) {
+    const Tensor x = framed(rows, cols, type);
+    write(device_, x, numbers);
+    return x;
+  }
+  Tensor framed(int64_t rows, int64_t cols, DType type) {
     const int64_t width = cols + 2 * frame_;
-    const DType type = device_.real();
     const Tensor whole{memory(static_cast<size_t>(rows * width) * size_of(type)), type, rows, width, width};
     device_.fill(whole, mark);
     framed_.push_back(whole);

@@ -29,19 +29,25 @@ double root(int64_t terms) { return std::sqrt(static_cast<double>(terms)); }
 // Elementwise formulas round a few times.
 constexpr double elementwise = 6;
 
+// A number rounded to bf16 is off by at most 2^-8 of it, which is 2^15 roundings of f32.
+double of_operand(bool operand) { return operand ? 0x1p15 : 0; }
+
 }  // namespace
 
 std::string describe(const MatmulCase& c) {
-  return fmt::format("matmul {}x{}x{} ta {} tb {} accumulate {} frame {} bf16 {}", c.m, c.n, c.k, c.transpose_a,
-                     c.transpose_b, c.accumulate, c.frame, c.precision == Precision::bf16);
+  return fmt::format("matmul {}x{}x{} ta {} tb {} accumulate {} frame {} bf16 {} operands {}", c.m, c.n, c.k,
+                     c.transpose_a, c.transpose_b, c.accumulate, c.frame, c.precision == Precision::bf16, c.operand);
 }
 
 // The gradients of a product are products: da = dc bᵀ and db = aᵀ dc, with transposes as a and b are stored.
 Problem make_problem(Device& device, const MatmulCase& c) {
   Problem p = start(device, c.frame);
   Operands& o = *p.operands;
-  const Tensor a = c.transpose_a ? o.normal(c.k, c.m) : o.normal(c.m, c.k);
-  const Tensor b = c.transpose_b ? o.normal(c.n, c.k) : o.normal(c.k, c.n);
+  const auto given = [&](int64_t rows, int64_t cols) {
+    return c.operand ? o.normal_operand(rows, cols) : o.normal(rows, cols);
+  };
+  const Tensor a = c.transpose_a ? given(c.k, c.m) : given(c.m, c.k);
+  const Tensor b = c.transpose_b ? given(c.n, c.k) : given(c.k, c.n);
   const Tensor out = o.unwritten(c.m, c.n), base = o.normal(c.m, c.n), dout = o.normal(c.m, c.n);
   const Tensor da = o.unwritten(a.rows, a.cols), db = o.unwritten(b.rows, b.cols);
   p.forward = [=, &device] {
@@ -65,9 +71,9 @@ Problem make_problem(Device& device, const MatmulCase& c) {
 }
 
 std::string describe(const NormCase& c) {
-  return fmt::format("{} norm {} rows {} groups of {} bias {} accumulate {} in place {} frame {}",
+  return fmt::format("{} norm {} rows {} groups of {} bias {} accumulate {} in place {} frame {} operand {}",
                      c.kind == NormKind::rms ? "rms" : "layer", c.rows, c.groups, c.dim, c.bias, c.accumulate_dx,
-                     c.in_place, c.frame);
+                     c.in_place, c.frame, c.operand);
 }
 
 Problem make_problem(Device& device, const NormCase& c) {
@@ -80,7 +86,7 @@ Problem make_problem(Device& device, const NormCase& c) {
   args.x = o.normal(c.rows, cols);
   args.weight = o.normal(1, c.dim);
   if (c.bias) args.bias = o.normal(1, c.dim);
-  args.y = o.unwritten(c.rows, cols);
+  args.y = c.operand ? o.unwritten_operand(c.rows, cols) : o.unwritten(c.rows, cols);
   args.statistics = o.unwritten(c.rows, c.groups * (c.kind == NormKind::rms ? 1 : 2));
   const Tensor dy = o.normal(c.rows, cols), dx = o.unwritten(c.rows, cols);
   const Tensor dweight = o.unwritten(1, c.dim), dbias = c.bias ? o.unwritten(1, c.dim) : Tensor{};
@@ -96,7 +102,7 @@ Problem make_problem(Device& device, const NormCase& c) {
   p.outputs = {{"y", args.y, dy}};
   // 1/rms is off by the rounding of a sum of d squares of one sign, which grows with the root of d at most.
   const double sums = elementwise + root(c.dim);
-  p.results = {{"y", args.y, sums},
+  p.results = {{"y", args.y, sums + of_operand(c.operand)},
                {"statistics", args.statistics, sums},
                {"dx", dx, 2 * sums, 1},  // u and x̂ mean(u ⊙ x̂) cancel where d is small
                {"dweight", dweight, sums + root(c.rows * c.groups)}};
@@ -208,15 +214,16 @@ Problem make_problem(Device& device, const GateCase& c) {
 }
 
 std::string describe(const SwigluCase& c) {
-  return fmt::format("swiglu {}x{} in place {} frame {} spread {}", c.rows, c.cols, c.in_place, c.frame, c.spread);
+  return fmt::format("swiglu {}x{} in place {} frame {} spread {} operand {}", c.rows, c.cols, c.in_place, c.frame,
+                     c.spread, c.operand);
 }
 
 Problem make_problem(Device& device, const SwigluCase& c) {
   Problem p = start(device, c.frame);
   Operands& o = *p.operands;
   const Tensor gate = o.normal(c.rows, c.cols, c.spread), up = o.normal(c.rows, c.cols);
-  const Tensor out = o.unwritten(c.rows, c.cols), dout = o.normal(c.rows, c.cols);
-  const Tensor dgate = o.unwritten(c.rows, c.cols), dup = o.unwritten(c.rows, c.cols);
+  const auto unwritten = [&] { return c.operand ? o.unwritten_operand(c.rows, c.cols) : o.unwritten(c.rows, c.cols); };
+  const Tensor out = unwritten(), dout = o.normal(c.rows, c.cols), dgate = unwritten(), dup = unwritten();
   p.forward = [=, &device] { device.swiglu_forward(gate, up, out); };
   p.backward = [=, &device] {
     if (c.in_place) {
@@ -227,7 +234,8 @@ Problem make_problem(Device& device, const SwigluCase& c) {
   };
   p.inputs = {{"gate", gate, {dgate}}, {"up", up, {dup}}};
   p.outputs = {{"out", out, dout}};
-  p.results = {{"out", out, elementwise}, {"dgate", dgate, 2 * elementwise}, {"dup", dup, elementwise}};
+  const double rounded = elementwise + of_operand(c.operand);
+  p.results = {{"out", out, rounded}, {"dgate", dgate, elementwise + rounded}, {"dup", dup, rounded}};
   return p;
 }
 
@@ -280,8 +288,8 @@ Problem make_problem(Device& device, const BiasCase& c) {
 }
 
 std::string describe(const CrossEntropyCase& c) {
-  return fmt::format("cross-entropy {} rows of {}, unscored {} frame {} spread {}", c.rows, c.vocab, c.unscored,
-                     c.frame, c.spread);
+  return fmt::format("cross-entropy {} rows of {}, unscored {} frame {} spread {} operand {}", c.rows, c.vocab,
+                     c.unscored, c.frame, c.spread, c.operand);
 }
 
 Problem make_problem(Device& device, const CrossEntropyCase& c) {
@@ -292,21 +300,24 @@ Problem make_problem(Device& device, const CrossEntropyCase& c) {
   constexpr double gradient_scale = 0.25;
   const Tensor logits = o.normal(c.rows, c.vocab, c.spread), work = o.unwritten(c.rows, c.vocab);
   const Tensor ids = o.integers(targets), losses = o.unwritten(1, c.rows), again = o.unwritten(1, c.rows);
-  const Tensor dlosses = o.constant(1, c.rows, gradient_scale), dlogits = o.unwritten(c.rows, c.vocab);
+  const Tensor dlosses = o.constant(1, c.rows, gradient_scale), second = o.unwritten(c.rows, c.vocab);
+  const Tensor dlogits = c.operand ? o.unwritten_operand(c.rows, c.vocab) : second;  // in place
   p.forward = [=, &device] {
     device.convert(work, logits);
-    device.cross_entropy({work, ids, losses, false, 1});
+    device.cross_entropy({work, ids, losses});
   };
   p.backward = [=, &device] {
-    device.convert(dlogits, logits);
-    device.cross_entropy({dlogits, ids, again, true, gradient_scale});
+    device.convert(second, logits);
+    device.cross_entropy({second, ids, again, dlogits, gradient_scale});
   };
   p.inputs = {{"logits", logits, {dlogits}}};
   p.outputs = {{"losses", losses, dlosses}};
   // A probability's relative error is the absolute error of its logit, |z| in units of the last place; and the loss is
   // a difference of numbers of that size.
   const double sums = elementwise + root(c.vocab) + 5 * c.spread;
-  p.results = {{"losses", losses, sums}, {"losses beside the gradient", again, sums}, {"dlogits", dlogits, sums}};
+  p.results = {{"losses", losses, sums},
+               {"losses beside the gradient", again, sums},
+               {"dlogits", dlogits, sums + of_operand(c.operand)}};
   return p;
 }
 

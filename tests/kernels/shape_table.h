@@ -1,5 +1,6 @@
 // The table of shapes, one list a kernel family. Gradient checks, comparisons of devices and benchmarks all walk it, so
 // that a case is written once. `frame`: every tensor is a slice of a wider one, with that many columns on either side.
+// `operand`: tensors that may be operands (kernels/device.h) are bf16.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@ struct MatmulCase {
   bool transpose_a = false, transpose_b = false, accumulate = false;
   int64_t frame = 0;
   Precision precision = Precision::f32;
+  bool operand = false;
 };
 inline const std::vector<MatmulCase> matmul{
     {1, 1, 1},
@@ -27,6 +29,9 @@ inline const std::vector<MatmulCase> matmul{
     {5, 40, 300, false, true, false, 1, Precision::bf16},
     {130, 70, 257, false, false, true, 0, Precision::bf16},
     {130, 256, 384, false, true},
+    {7, 17, 33, false, false, false, 0, Precision::f32, true},
+    {33, 48, 65, false, true, true, 3, Precision::bf16, true},
+    {130, 70, 100, true, false, true, 0, Precision::bf16, true},
 };
 
 struct NormCase {
@@ -34,6 +39,7 @@ struct NormCase {
   int64_t rows, groups, dim;
   bool bias = false, accumulate_dx = false, in_place = false;
   int64_t frame = 0;
+  bool operand = false;
 };
 inline const std::vector<NormCase> norm{
     {NormKind::rms, 1, 1, 1},
@@ -46,6 +52,9 @@ inline const std::vector<NormCase> norm{
     {NormKind::layer, 7, 1, 17, false, false, true, 1},
     {NormKind::layer, 3, 4, 48, true, true},
     {NormKind::layer, 65, 1, 256, true, false, false, 5},
+    {NormKind::rms, 7, 3, 40, false, false, false, 3, true},
+    {NormKind::layer, 5, 1, 100, true, false, false, 0, true},
+    {NormKind::layer, 300, 1, 33, true, true},
 };
 
 // half = 0 … (head_dim − offset) / 2 rotated pairs.
@@ -87,9 +96,10 @@ struct SwigluCase {
   bool in_place = false;
   int64_t frame = 0;
   double spread = 1;  // of the inputs; large: the tails of the sigmoid
+  bool operand = false;
 };
 inline const std::vector<SwigluCase> swiglu{
-    {1, 1}, {3, 7, true}, {17, 100, false, 3}, {7, 1024, true, 5}, {5, 33, false, 0, 40},
+    {1, 1}, {3, 7, true}, {17, 100, false, 3}, {7, 1024, true, 5}, {5, 33, false, 0, 40}, {9, 100, false, 5, 1, true},
 };
 
 struct EmbeddingCase {
@@ -107,9 +117,10 @@ struct CrossEntropyCase {
   bool unscored = false;  // some targets are negative
   int64_t frame = 0;
   double spread = 1;
+  bool operand = false;
 };
 inline const std::vector<CrossEntropyCase> cross_entropy{
-    {1, 1}, {3, 7}, {17, 100, true, 3}, {7, 1031, false, 0, 30}, {65, 4096, true},
+    {1, 1}, {3, 7}, {17, 100, true, 3}, {7, 1031, false, 0, 30}, {65, 4096, true}, {9, 301, true, 5, 1, true},
 };
 
 struct AdamWCase {

@@ -70,11 +70,8 @@ INSTANTIATE_TEST_SUITE_P(Presets, PrecisionTest, testing::Values("mha", "mqa", "
 TEST(GuardedModelTest, EveryVariantTrainsOnMemoryThatOnlyOperationsMayRead) {
   for (const ModelCase& c : test::model_cases()) {
     const ModelConfig config = make_preset(c.preset, c.options);
-    GuardedDevice guarded(make_cpu_device());
-    const std::unique_ptr<Device> plain = make_cpu_device();
-    guarded.set_precision(Precision::f32);
-    plain->set_precision(Precision::f32);
-    const auto loss = [&](Device& device) {
+    const auto loss = [&](Device& device, Precision precision) {
+      device.set_precision(precision);
       ParameterStore weights(device, config), gradients(device, config);
       test::randomise(weights, 3);
       Transformer model(weights, &gradients, config, 1, 8);
@@ -82,7 +79,11 @@ TEST(GuardedModelTest, EveryVariantTrainsOnMemoryThatOnlyOperationsMayRead) {
                                  targets = test::random_ids(8, config.vocab, 2);
       return model.loss_and_gradients({ids, targets, {}}, 1);
     };
-    EXPECT_EQ(loss(guarded), loss(*plain)) << c.name;
+    for (const Precision precision : {Precision::f32, Precision::bf16}) {
+      GuardedDevice guarded(make_cpu_device());
+      const std::unique_ptr<Device> plain = make_cpu_device();
+      EXPECT_EQ(loss(guarded, precision), loss(*plain, precision)) << c.name;
+    }
   }
 }
 

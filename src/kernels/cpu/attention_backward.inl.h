@@ -23,7 +23,7 @@ struct BackwardScratch {
     keys_t = carve.take_numbers<Number>(transposed_numbers<Packing>(g, g.key_dim));
     keys = carve.take_numbers<Number>(g.padded_tokens * g.key_pad);
     values_t = carve.take_numbers<Number>(transposed_numbers<Packing>(g, g.value_dim));
-    row = carve.take(Packing::kTogether * max_of(g.key_pad, g.tile_keys));
+    row = carve.take(key_row_floats(g));
     query_rows = carve.take(kBlockRows * g.key_pad);
     queries = packed<Packing>(carve, query_rows, kBlockRows * g.key_pad);
     query_steps = packed<Packing>(carve, query_rows, kBlockRows * g.key_pad);
@@ -60,7 +60,8 @@ inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeo
   const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t row = first_row + rows.token[i], head = rows.head[i];
-    const float *out = row_of(args.forward.out, row) + head * g.value_dim, *dout = s.dout_rows + i * g.value_pad;
+    const float* out = block_row_of_many(args.forward.out, args.forward, g, group, rows, g.value_dim, i);
+    const float* dout = s.dout_rows + i * g.value_pad;
     Vec sum = zero();
     each_vec(g.value_dim, [&](int64_t c, auto part) { sum = fma(load(out + c, part), load(dout + c), sum); });
     s.delta[i] = horizontal_sum(sum);
@@ -168,10 +169,9 @@ inline void backward_keys(const AttentionGeometry& g, const BlockRows& rows, con
 template <class Packing>
 inline void store_dqueries(const AttentionGradArgs& args, const AttentionGeometry& g, int64_t group,
                            const BlockRows& rows, const BackwardScratch<Packing>& s) {
-  const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
   const Vec factor = splat(static_cast<float>(args.forward.shape.scale));
   for (int64_t i = 0; i < rows.count; ++i) {
-    float* dq = row_of(args.dq, first_row + rows.token[i]) + rows.head[i] * g.key_dim;
+    float* dq = block_row_of_many(args.dq, args.forward, g, group, rows, g.key_dim, i);
     each_vec(g.key_dim,
              [&](int64_t c, auto part) { store(dq + c, load(s.dqueries + i * g.key_pad + c) * factor, part); });
   }
@@ -185,9 +185,9 @@ inline void backward_blocks(const AttentionGradArgs& args, int64_t group, int64_
   const BackwardScratch<Packing> s(g, scratch);
   const KvGradients kv(g, partial);
   const float *k = kv_of(forward.k, forward, group, g.key_dim), *v = kv_of(forward.v, forward, group, g.value_dim);
-  pack_keys_transposed<Packing>(k, forward.k.stride, g, g.key_dim, s.row, s.keys_t);
+  pack_keys_transposed<Packing>(k, forward.k.stride, g, g.key_dim, g.key_pad, s.row, s.keys_t);
   pack_keys<Packing>(k, forward.k.stride, g, g.key_dim, g.key_pad, s.row, s.keys);
-  pack_keys_transposed<Packing>(v, forward.v.stride, g, g.value_dim, s.row, s.values_t);
+  pack_keys_transposed<Packing>(v, forward.v.stride, g, g.value_dim, g.value_pad, s.row, s.values_t);
   for (int64_t i = 0; i < kv.floats; ++i) partial[i] = 0;
   BlockRows rows;
   StripRange ranges[kStripsPerBlock];
@@ -220,6 +220,7 @@ inline void attention_backward(const AttentionGradArgs& args, int64_t group, int
 inline void reduce_one(const Tensor& x, int64_t row, int64_t column, int64_t dim, const float* partials,
                        int64_t distance, int64_t parts, bool accumulate) {
   float* out = row_of(x, row) + column;
+  if (row + kRowsAhead < x.rows) fetch_row(row_of(x, row + kRowsAhead) + column, dim);
   each_vec(dim, [&](int64_t c, auto part) {
     Vec sum = load(partials + c, part);
     for (int64_t i = 1; i < parts; ++i) sum = sum + load(partials + i * distance + c, part);

@@ -17,7 +17,7 @@ struct ForwardScratch {
     Carver carve{memory};
     keys = carve.take_numbers<Number>(transposed_numbers<Packing>(g, g.key_dim));
     values = carve.take_numbers<Number>(g.padded_tokens * g.value_pad);
-    row = carve.take(Packing::kTogether * max_of(g.value_pad, g.tile_keys));
+    row = carve.take(key_row_floats(g));
     query_rows = carve.take(kBlockRows * g.key_pad);
     queries = packed<Packing>(carve, query_rows, kBlockRows * g.key_pad);
     out = carve.take(kBlockRows * g.value_pad);
@@ -94,9 +94,9 @@ inline void store_block(const AttentionArgs& args, const AttentionGeometry& g, i
   const int64_t first_row = group / args.shape.kv_heads * g.tokens;
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t row = first_row + rows.token[i], head = rows.head[i];
+    float* out = block_row_of_many(args.out, args, g, group, rows, g.value_dim, i);
     const float total = horizontal_sum(load(s.sum + i * kLanes));
     const Vec inverse = splat(1.0f / total);
-    float* out = row_of(args.out, row) + head * g.value_dim;
     each_vec(g.value_dim,
              [&](int64_t c, auto part) { store(out + c, load(s.out + i * g.value_pad + c) * inverse, part); });
     if (args.lse.data != nullptr) row_of(args.lse, row)[head] = s.maximum[i] + __builtin_logf(total);
@@ -110,7 +110,8 @@ inline void forward_blocks(const AttentionArgs& args, int64_t group, int64_t blo
   const AttentionGeometry g = geometry_of(args.shape);
   const ForwardScratch<Packing> s(g, scratch);
   if (!keys_packed) {
-    pack_keys_transposed<Packing>(kv_of(args.k, args, group, g.key_dim), args.k.stride, g, g.key_dim, s.row, s.keys);
+    pack_keys_transposed<Packing>(kv_of(args.k, args, group, g.key_dim), args.k.stride, g, g.key_dim, g.key_pad, s.row,
+                                  s.keys);
     pack_keys<Packing>(kv_of(args.v, args, group, g.value_dim), args.v.stride, g, g.value_dim, g.value_pad, s.row,
                        s.values);
   }

@@ -145,12 +145,31 @@ inline typename Packing::Number* packed(Carver& carve, float* x, int64_t numbers
     return carve.take_numbers<typename Packing::Number>(numbers);
 }
 
+// The rows of a head lie heads · dim numbers apart, where the CPU's prefetcher does not follow: they are fetched this
+// many rows ahead, which is about the latency of memory.
+constexpr int64_t kRowsAhead = 8;
+inline void fetch_row(const float* x, int64_t dim) {
+  constexpr int64_t kLine = 16;  // floats
+  for (int64_t c = 0; c < dim; c += kLine) __builtin_prefetch(x + c);
+}
+
+// Row i of the block in a [rows, heads · dim] tensor.
+inline float* block_row(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
+                        const BlockRows& rows, int64_t dim, int64_t i) {
+  return row_of(x, group / args.shape.kv_heads * g.tokens + rows.token[i]) + rows.head[i] * dim;
+}
+// The same, with the row that will follow some rows later on its way.
+inline float* block_row_of_many(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
+                                const BlockRows& rows, int64_t dim, int64_t i) {
+  if (i + kRowsAhead < rows.count) fetch_row(block_row(x, args, g, group, rows, dim, i + kRowsAhead), dim);
+  return block_row(x, args, g, group, rows, dim, i);
+}
+
 // out[i] = factor · the dims of row i of a [rows, heads · dim] tensor, padded with zeros to `pad`, as f32.
 inline void load_rows(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
                       const BlockRows& rows, int64_t dim, int64_t pad, float factor, float* out) {
-  const int64_t first_row = group / args.shape.kv_heads * g.tokens;
   for (int64_t i = 0; i < rows.count; ++i) {
-    const float* src = row_of(x, first_row + rows.token[i]) + rows.head[i] * dim;
+    const float* src = block_row_of_many(x, args, g, group, rows, dim, i);
     float* dst = out + i * pad;
     for (int64_t c = dim; c < pad; ++c) dst[c] = 0;
     each_vec(dim, [&](int64_t c, auto part) { store(dst + c, load(src + c, part) * splat(factor), part); });
@@ -169,19 +188,25 @@ inline void pack_rows(float* x, int64_t count, int64_t pad, typename Packing::Nu
     Packing::put_step(x + i * pad, x + (i + 1) * pad, pad, steps + i * pad);
 }
 
+// Token j's key in x, padded with zeros to `pad`; nothing but zeros for a token beyond the sequence.
+inline void load_key(const float* x, int64_t stride, const AttentionGeometry& g, int64_t j, int64_t dim, int64_t pad,
+                     float* out) {
+  for (int64_t c = j < g.tokens ? dim : 0; c < pad; ++c) out[c] = 0;
+  if (j >= g.tokens) return;
+  if (j + kRowsAhead < g.tokens) fetch_row(x + (j + kRowsAhead) * stride, dim);
+  each_vec(dim, [&](int64_t c, auto part) { store(out + c, load(x + j * stride + c, part), part); });
+}
+
+// Floats of `row` in the functions that follow.
+inline int64_t key_row_floats(const AttentionGeometry& g) { return 2 * max_of(g.key_pad, g.value_pad); }
+
 // Keys or values of one KV head as operands B along tokens: [padded_tokens / kTogether][pad][kTogether], zeros beyond
-// the sequence and beyond dim. `row`: kTogether · pad floats.
+// the sequence and beyond dim.
 template <class Packing>
 inline void pack_keys(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, int64_t pad, float* row,
                       typename Packing::Number* out) {
   for (int64_t j = 0; j < g.padded_tokens; j += Packing::kTogether) {
-    for (int64_t i = 0; i < Packing::kTogether; ++i) {
-      float* to = row + i * pad;
-      if (j + i < g.tokens)
-        each_vec(dim, [&](int64_t c, auto part) { store(to + c, load(x + (j + i) * stride + c, part)); });
-      else
-        for (int64_t c = 0; c < pad; ++c) to[c] = 0;
-    }
+    for (int64_t i = 0; i < Packing::kTogether; ++i) load_key(x, stride, g, j + i, dim, pad, row + i * pad);
     Packing::put_step(row, row + pad, pad, out + j * pad);
   }
 }
@@ -196,24 +221,21 @@ inline int64_t transposed_numbers(const AttentionGeometry& g, int64_t dim) {
   return g.padded_tokens * steps_of<Packing>(dim) * Packing::kTogether;
 }
 
-// The same as operands B along dims: tiles [tiles][dim / kTogether][tile_keys][kTogether], zeros beyond. Dim
-// by dim: a tile's cache lines, one a key, stay in L1 for sixteen of them. `row`: kTogether · tile_keys floats.
+// The same as operands B along dims: tiles [tiles][dim / kTogether][tile_keys][kTogether], zeros beyond. A key writes a
+// cache line a step, which stays in L1 for the sixteen keys that share it.
 template <class Packing>
-inline void pack_keys_transposed(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, float* row,
-                                 typename Packing::Number* out) {
+inline void pack_keys_transposed(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, int64_t pad,
+                                 float* row, typename Packing::Number* out) {
+  using Number = typename Packing::Number;
+  constexpr int64_t kTogether = Packing::kTogether;
   const int64_t steps = steps_of<Packing>(dim);
-  for (int64_t t = 0; t < g.tiles; ++t) {
-    typename Packing::Number* tile_out = out + t * steps * g.tile_keys * Packing::kTogether;
-    const int64_t first = t * g.tile_keys, count = min_of(g.tile_keys, g.tokens - first);
-    for (int64_t p = 0; p < steps; ++p) {
-      for (int64_t i = 0; i < Packing::kTogether; ++i) {
-        const int64_t c = p * Packing::kTogether + i;
-        float* to = row + i * g.tile_keys;
-        for (int64_t j = 0; j < count; ++j) to[j] = c < dim ? x[(first + j) * stride + c] : 0;
-        for (int64_t j = count; j < g.tile_keys; ++j) to[j] = 0;
-      }
-      Packing::put_step(row, row + g.tile_keys, g.tile_keys, tile_out + p * g.tile_keys * Packing::kTogether);
-    }
+  Number* const numbers = kTogether == 1 ? reinterpret_cast<Number*>(row) : reinterpret_cast<Number*>(row + pad);
+  for (int64_t j = 0; j < g.padded_tokens; ++j) {
+    load_key(x, stride, g, j, dim, pad, row);
+    Packing::put_row(row, pad, numbers);
+    Number* to = out + (j / g.tile_keys * steps * g.tile_keys + j % g.tile_keys) * kTogether;
+    for (int64_t p = 0; p < steps; ++p)
+      __builtin_memcpy(to + p * g.tile_keys * kTogether, numbers + p * kTogether, kTogether * sizeof(Number));
   }
 }
 

@@ -71,6 +71,8 @@ DeviceInfo CpuDevice::info() const {
   return {"cpu", std::string(kernels_.name), native ? Precision::bf16 : Precision::f32};
 }
 
+DType CpuDevice::operand() const { return precision_ == Precision::bf16 && gemm_.reads_bf16() ? DType::bf16 : real(); }
+
 // --- memory ---------------------------------------------------------------------------------------------------------
 
 void CpuDevice::upload(Tensor dst, const void* src) {
@@ -196,11 +198,21 @@ void CpuDevice::norm_forward(const NormArgs& args) {
 }
 
 void CpuDevice::norm_backward(const NormGradArgs& args) {
+  constexpr int64_t kBlock = 64;  // rows; fixed, so that the order of summation is
   const Tensor& x = args.forward.x;
-  const int64_t d = args.forward.weight.cols;
-  // First the sums, since dx may overwrite dy.
-  over_columns(x.size() / d, d, [&](int64_t begin, int64_t end) { kernels_.norm_gradient_columns(args, begin, end); });
-  over_rows(x.rows, x.cols, [&](int64_t begin, int64_t end) { kernels_.norm_backward(args, begin, end); });
+  const int64_t d = args.forward.weight.cols, blocks = (x.rows + kBlock - 1) / kBlock;
+  float* sums = args.dweight || args.dbias ? scratch_.floats(static_cast<size_t>(blocks * 2 * d)) : nullptr;
+  over_rows(blocks, kBlock * x.cols, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      kernels_.norm_backward(args, i * kBlock, std::min(x.rows, (i + 1) * kBlock),
+                             sums != nullptr ? sums + i * 2 * d : nullptr);
+  });
+  const auto add_up = [&](const Tensor& gradient, int64_t first) {
+    for (int64_t i = 0; gradient && i < blocks; ++i)
+      kernels_.add(gradient, {reinterpret_cast<std::byte*>(sums + i * 2 * d + first), DType::f32, 1, d, d}, 0, 1);
+  };
+  add_up(args.dweight, 0);
+  if (args.forward.kind == NormKind::layer) add_up(args.dbias, d);
 }
 
 void CpuDevice::rope(const RopeArgs& args) {

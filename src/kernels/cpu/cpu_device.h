@@ -15,6 +15,7 @@ class CpuDevice final : public Device {
 
   DeviceInfo info() const override;
   DType real() const override { return DType::f32; }
+  DType operand() const override;
   Precision precision() const override { return precision_; }
   void set_precision(Precision precision) override { precision_ = precision; }
 

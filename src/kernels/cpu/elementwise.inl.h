@@ -118,29 +118,38 @@ inline void rope(const RopeArgs& args, int64_t begin, int64_t end) {
   }
 }
 
+template <class T>
+inline void swiglu_forward_row(const float* gate, const float* up, T* out, int64_t n) {
+  each_vec(n, [&](int64_t i, auto part) {
+    const Vec x = load(gate + i, part);
+    store_operand(out + i, x * sigmoid(x) * load(up + i, part), part);
+  });
+}
+
 inline void swiglu_forward(const Tensor& gate, const Tensor& up, const Tensor& out, int64_t begin, int64_t end) {
-  for (int64_t r = begin; r < end; ++r) {
-    const float *g = row_of(gate, r), *u = row_of(up, r);
-    float* o = row_of(out, r);
-    each_vec(out.cols, [&](int64_t i, auto part) {
-      const Vec x = load(g + i, part);
-      store(o + i, x * sigmoid(x) * load(u + i, part), part);
-    });
-  }
+  with_operand(out, [&]<class T>(T*) {
+    for (int64_t r = begin; r < end; ++r)
+      swiglu_forward_row(row_of(gate, r), row_of(up, r), row_as<T>(out, r), out.cols);
+  });
 }
 
 // d silu(x) = s + x s (1 − s), s = sigmoid(x).
+template <class T>
+inline void swiglu_backward_row(const float* gate, const float* up, const float* dout, T* dgate, T* dup, int64_t n) {
+  each_vec(n, [&](int64_t i, auto part) {
+    const Vec x = load(gate + i, part), y = load(up + i, part), dy = load(dout + i, part), s = sigmoid(x);
+    store_operand(dgate + i, dy * y * fma(x * s, splat(1.0f) - s, s), part);
+    store_operand(dup + i, dy * x * s, part);
+  });
+}
+
 inline void swiglu_backward(const Tensor& gate, const Tensor& up, const Tensor& dout, const Tensor& dgate,
                             const Tensor& dup, int64_t begin, int64_t end) {
-  for (int64_t r = begin; r < end; ++r) {
-    const float *g = row_of(gate, r), *u = row_of(up, r), *d = row_of(dout, r);
-    float *dg = row_of(dgate, r), *du = row_of(dup, r);
-    each_vec(dout.cols, [&](int64_t i, auto part) {
-      const Vec x = load(g + i, part), y = load(u + i, part), dy = load(d + i, part), s = sigmoid(x);
-      store(dg + i, dy * y * fma(x * s, splat(1.0f) - s, s), part);
-      store(du + i, dy * x * s, part);
-    });
-  }
+  with_operand(dgate, [&]<class T>(T*) {
+    for (int64_t r = begin; r < end; ++r)
+      swiglu_backward_row(row_of(gate, r), row_of(up, r), row_of(dout, r), row_as<T>(dgate, r), row_as<T>(dup, r),
+                          dout.cols);
+  });
 }
 
 inline void embedding_gradient_columns(const Tensor& ids, const Tensor& dout, const Tensor& dtable, int64_t begin,

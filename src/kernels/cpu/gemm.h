@@ -11,9 +11,11 @@ class Gemm {
  public:
   explicit Gemm(const KernelTable& kernels);
   ~Gemm();
-  // c = op(a) · op(b), or += . Strided tensors are used in place. bf16 operands are converted to scratch that only
-  // grows; primitives are made once a shape, so that a step after the first makes nothing.
+  // c = op(a) · op(b), or += . Strided tensors are used in place. f32 operands of bf16 products are rounded to scratch
+  // that only grows; primitives are made once a shape, so that a step after the first makes nothing.
   void multiply(const MatmulArgs& args, Precision precision);
+  // Whether bf16 products take operands as bf16; else these become f32 again first.
+  bool reads_bf16() const;
 
  private:
   struct Engine;

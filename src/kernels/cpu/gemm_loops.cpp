@@ -20,10 +20,17 @@ struct Gemm::Engine {
   const KernelTable& kernels;
   Scratch packed, result, rounded_a, rounded_b;
 
-  Tensor rounded(const Tensor& x, Scratch& scratch) {
+  // An operand as f32, rounded to bf16 if the precision is that.
+  Tensor as_floats(const Tensor& x, Precision precision, Scratch& scratch) {
+    if (x.type == DType::f32 && precision == Precision::f32) return x;
     Tensor out{nullptr, DType::f32, x.rows, x.cols, x.cols};
     out.data = reinterpret_cast<std::byte*>(scratch.floats(static_cast<size_t>(x.size())));
-    for (int64_t r = 0; r < x.rows; ++r) kernels.round_to_bf16(x.row<float>(r), out.row<float>(r), x.cols);
+    for (int64_t r = 0; r < x.rows; ++r) {
+      if (x.type == DType::bf16)
+        kernels.bf16_to_f32(x.row<uint16_t>(r), out.row<float>(r), x.cols);
+      else
+        kernels.round_to_bf16(x.row<float>(r), out.row<float>(r), x.cols);
+    }
     return out;
   }
 
@@ -42,15 +49,13 @@ struct Gemm::Engine {
 
 Gemm::Gemm(const KernelTable& kernels) : engine_(new Engine{.kernels = kernels}) {}
 Gemm::~Gemm() = default;
+bool Gemm::reads_bf16() const { return false; }
 
 void Gemm::multiply(const MatmulArgs& args, Precision precision) {
   Engine& e = *engine_;
-  Tensor a = args.a, b = args.b;
-  if (precision == Precision::bf16) {
+  if (precision == Precision::bf16)
     warn_once("this build has no bf16 products: --precision bf16 is emulated, and f32 is faster");
-    a = e.rounded(args.a, e.rounded_a);
-    b = e.rounded(args.b, e.rounded_b);
-  }
+  const Tensor a = e.as_floats(args.a, precision, e.rounded_a), b = e.as_floats(args.b, precision, e.rounded_b);
   const int64_t m = args.c.rows, n = args.c.cols, k = args.transpose_a ? a.rows : a.cols;
   const int64_t a_row = args.transpose_a ? 1 : a.stride, a_k = args.transpose_a ? a.stride : 1;
   float* packed = e.packed.floats(kDepth * kColumns);

@@ -1,6 +1,8 @@
 // oneDNN's matrix product. All that differs between its versions 2 and 3 is in this file.
+#include <algorithm>
 #include <dnnl.hpp>
 #include <functional>
+#include <list>
 #include <string>
 #include <unordered_map>
 
@@ -19,13 +21,15 @@ struct GemmKey {
   int64_t m, n, k, lda, ldb, ldc;
   int threads;  // a primitive sizes its scratch for the team that it was made for
   bool transpose_a, transpose_b, accumulate, bf16;
+  DType given_b;  // b as the caller holds it
   bool operator==(const GemmKey&) const = default;
 };
 
 struct HashGemmKey {
   size_t operator()(const GemmKey& key) const {
     uint64_t h = 1469598103934665603u;
-    const int64_t flags = key.transpose_a | key.transpose_b << 1 | key.accumulate << 2 | key.bf16 << 3;
+    const int64_t flags = key.transpose_a | key.transpose_b << 1 | key.accumulate << 2 | key.bf16 << 3 |
+                          (key.given_b == DType::bf16) << 4;
     for (const int64_t x : {key.m, key.n, key.k, key.lda, key.ldb, key.ldc, int64_t{key.threads}, flags})
       h = (h ^ static_cast<uint64_t>(x)) * 1099511628211u;
     return h ^ h >> 29;
@@ -40,12 +44,26 @@ Memory::desc describe(int64_t rows, int64_t cols, int64_t stride, bool transpose
 struct CachedProduct {
   dnnl::matmul primitive;
   Memory a, b, c;  // only the pointers change from call to call
-  // bf16: b, from f32 numbers as the caller holds them, rounded and put in the order that the product reads, in one
-  // pass. Given rows as they come, a product takes 1 to 15 % longer to put them in order itself.
+  // bf16: b, from numbers as the caller holds them, rounded and put in the order that the product reads, in one pass.
+  // Given rows as they come, a product takes 1 to 15 % longer to put them in order itself.
   dnnl::reorder pack;
   Memory unpacked_b;
+  Memory::desc packed_layout;
   size_t packed_floats = 0;  // room for it
 };
+
+// What was last made of a shared b, in this order.
+struct SharedOperand {
+  explicit SharedOperand(const Memory::desc& order) : layout(order) {}
+  Memory::desc layout;
+  Tensor b;
+  bool transposed = false;
+  Scratch packed;
+};
+
+bool same_view(const Tensor& x, const Tensor& y) {
+  return x.data == y.data && x.type == y.type && x.rows == y.rows && x.cols == y.cols && x.stride == y.stride;
+}
 
 dnnl::matmul::primitive_desc make_description(const dnnl::engine& engine, const Memory::desc& a, const Memory::desc& b,
                                               const Memory::desc& c, const dnnl::primitive_attr& attributes) {
@@ -64,14 +82,16 @@ struct Gemm::Engine {
   dnnl::stream stream{engine};
   std::unordered_map<GemmKey, CachedProduct, HashGemmKey> products;
   Scratch scratch_a, scratch_b;
-  Tensor last_a, last_rounded_a;
+  Tensor last_a, last_converted_a;
+  std::list<SharedOperand> shared;  // few: one a layout
 
   CachedProduct& product(const GemmKey& key) {
     const auto found = products.find(key);
     if (found != products.end()) return found->second;
     const auto type = key.bf16 ? Memory::data_type::bf16 : Memory::data_type::f32;
     const auto a = describe(key.m, key.k, key.lda, key.transpose_a, type);
-    const auto given_b = describe(key.k, key.n, key.ldb, key.transpose_b, Memory::data_type::f32);
+    const auto given_type = key.given_b == DType::bf16 ? Memory::data_type::bf16 : Memory::data_type::f32;
+    const auto given_b = describe(key.k, key.n, key.ldb, key.transpose_b, given_type);
     const auto b = key.bf16 ? Memory::desc({key.k, key.n}, type, Memory::format_tag::any) : given_b;
     const auto c = describe(key.m, key.n, key.ldc, false, Memory::data_type::f32);
     dnnl::primitive_attr attributes;
@@ -87,39 +107,60 @@ struct Gemm::Engine {
                        .c = Memory(c, engine, nullptr),
                        .pack = {},
                        .unpacked_b = Memory(given_b, engine, nullptr),
+                       .packed_layout = description.weights_desc(),
                        .packed_floats = 0};
     if (key.bf16) {
       made.pack = dnnl::reorder(made.unpacked_b, made.b);
-      made.packed_floats = description.weights_desc().get_size() / sizeof(float) + 1;
+      made.packed_floats = made.packed_layout.get_size() / sizeof(float) + 1;
     }
     return products.emplace(key, std::move(made)).first->second;
   }
 
+  // Where b goes as `product` reads it, and whether it is there already.
+  std::pair<float*, bool> place_of_b(const CachedProduct& product, const MatmulArgs& args) {
+    if (args.reuse_b == Reuse::no) return {scratch_b.floats(product.packed_floats), false};
+    const auto holds_b = [&](const SharedOperand& operand) {
+      return same_view(operand.b, args.b) && operand.transposed == args.transpose_b;
+    };
+    for (SharedOperand& operand : shared)
+      if (args.reuse_b == Reuse::first && holds_b(operand)) operand.b = {};  // of an earlier `first`
+    auto place = std::find_if(shared.begin(), shared.end(),
+                              [&](const SharedOperand& operand) { return operand.layout == product.packed_layout; });
+    if (place == shared.end()) place = shared.emplace(place, product.packed_layout);
+    const bool there = holds_b(*place);
+    place->b = args.b;
+    place->transposed = args.transpose_b;
+    return {place->packed.floats(product.packed_floats), there};
+  }
+
   // b of a product where the CPU multiplies bf16.
-  void pack_b(CachedProduct& product, const Tensor& b) {
-    product.b.set_data_handle(scratch_b.floats(product.packed_floats));
-    product.unpacked_b.set_data_handle(b.data);
+  void pack_b(CachedProduct& product, const MatmulArgs& args) {
+    const auto [place, there] = place_of_b(product, args);
+    product.b.set_data_handle(place);
+    if (there) return;
+    product.unpacked_b.set_data_handle(args.b.data);
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, product.unpacked_b.get()}, {DNNL_ARG_TO, product.b.get()}};
     dnnl::error::wrap_c_api(dnnl_primitive_execute(product.pack.get(), stream.get(), 2, arguments),
                             "could not pack an operand");
   }
 
-  // a rounded, or what was made of it in the call before.
-  Tensor rounded_a(const MatmulArgs& args, bool native) {
-    const bool same = args.same_a && args.a.data == last_a.data && args.a.rows == last_a.rows &&
-                      args.a.cols == last_a.cols && args.a.stride == last_a.stride;
-    if (!same) last_rounded_a = rounded(args.a, scratch_a, native);
+  // a of this type, or what was made of it in the call before.
+  Tensor converted_a(const MatmulArgs& args, DType type, Precision precision) {
+    if (!args.same_a || !same_view(args.a, last_a)) last_converted_a = converted(args.a, type, precision, scratch_a);
     last_a = args.a;
-    return last_rounded_a;
+    return last_converted_a;
   }
 
-  // Operands rounded to bf16, without gaps: as bf16 where the CPU multiplies that, else as f32 of the same values.
-  Tensor rounded(const Tensor& x, Scratch& scratch, bool native) {
-    Tensor out{nullptr, native ? DType::bf16 : DType::f32, x.rows, x.cols, x.cols};
+  // An operand as numbers of this type, rounded to bf16 if the precision is that; copied without gaps if it is not yet.
+  Tensor converted(const Tensor& x, DType type, Precision precision, Scratch& scratch) {
+    if (x.type == type && (type == DType::bf16 || precision == Precision::f32)) return x;
+    Tensor out{nullptr, type, x.rows, x.cols, x.cols};
     out.data = reinterpret_cast<std::byte*>(scratch.floats(static_cast<size_t>(x.size())));
     const auto body = [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        if (native)
+        if (x.type == DType::bf16)
+          kernels.bf16_to_f32(x.row<uint16_t>(r), out.row<float>(r), x.cols);
+        else if (type == DType::bf16)
           kernels.f32_to_bf16(x.row<float>(r), out.row<uint16_t>(r), x.cols);
         else
           kernels.round_to_bf16(x.row<float>(r), out.row<float>(r), x.cols);
@@ -133,14 +174,14 @@ struct Gemm::Engine {
 Gemm::Gemm(const KernelTable& kernels) : engine_(new Engine{.kernels = kernels}) {}
 Gemm::~Gemm() = default;
 
+bool Gemm::reads_bf16() const { return engine_->kernels.bf16_products; }
+
 void Gemm::multiply(const MatmulArgs& args, Precision precision) {
-  const bool native = precision == Precision::bf16 && engine_->kernels.name == std::string_view("avx512");
-  Tensor a = args.a, b = args.b;
-  if (precision == Precision::bf16) {
-    if (!native) warn_once("this CPU has no bf16 products: --precision bf16 is emulated, and f32 is faster");
-    a = engine_->rounded_a(args, native);
-    if (!native) b = engine_->rounded(args.b, engine_->scratch_b, false);
-  }
+  const bool native = precision == Precision::bf16 && reads_bf16();
+  if (precision == Precision::bf16 && !native)
+    warn_once("this CPU has no bf16 products: --precision bf16 is emulated, and f32 is faster");
+  const Tensor a = engine_->converted_a(args, native ? DType::bf16 : DType::f32, precision);
+  const Tensor b = native ? args.b : engine_->converted(args.b, DType::f32, precision, engine_->scratch_b);
   const int64_t m = args.c.rows, n = args.c.cols, k = args.transpose_a ? a.rows : a.cols;
   // The stride of a single row is never used, but oneDNN wants it to cover the row.
   const auto stride = [](const Tensor& t) { return t.rows <= 1 ? t.cols : t.stride; };
@@ -154,12 +195,13 @@ void Gemm::multiply(const MatmulArgs& args, Precision precision) {
                     args.transpose_a,
                     args.transpose_b,
                     args.accumulate,
-                    native};
+                    native,
+                    b.type};
   try {
     CachedProduct& product = engine_->product(key);
     product.a.set_data_handle(a.data);
     if (native)
-      engine_->pack_b(product, b);
+      engine_->pack_b(product, args);
     else
       product.b.set_data_handle(b.data);
     product.c.set_data_handle(args.c.data);

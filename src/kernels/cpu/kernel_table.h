@@ -80,8 +80,8 @@ struct KernelTable {
   void (*gate_backward)(const GateGradArgs&, int64_t begin, int64_t end);
   void (*gate_gradient_columns)(const GateGradArgs&, int64_t begin, int64_t end);
   void (*norm_forward)(const NormArgs&, int64_t begin, int64_t end);
-  void (*norm_backward)(const NormGradArgs&, int64_t begin, int64_t end);
-  void (*norm_gradient_columns)(const NormGradArgs&, int64_t begin, int64_t end);
+  // sums: [2][d], gets these rows' parts of dweight and dbias, unless null.
+  void (*norm_backward)(const NormGradArgs&, int64_t begin, int64_t end, float* sums);
   void (*rope)(const RopeArgs&, int64_t begin, int64_t end);
   void (*swiglu_forward)(const Tensor& gate, const Tensor& up, const Tensor& out, int64_t begin, int64_t end);
   void (*swiglu_backward)(const Tensor& gate, const Tensor& up, const Tensor& dout, const Tensor& dgate,

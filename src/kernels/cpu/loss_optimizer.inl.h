@@ -20,36 +20,45 @@ inline float max_value(const float* x, int64_t n) {
   return horizontal_max(largest);
 }
 
-// Three passes over a row, of which the first reads memory and the others cache: max; exp and sum; gradient.
-inline float cross_entropy_row(float* x, int64_t vocab, int64_t target, bool gradient, float gradient_scale) {
+// Three passes over a row, of which the first reads memory and the others cache: max; exp and sum; gradient, unless
+// that is null.
+template <class T>
+inline float cross_entropy_row(float* x, int64_t vocab, int64_t target, T* gradient, float gradient_scale) {
   const float at_target = x[target], largest = max_value(x, vocab);
   Vec sum = zero();
   const Vec shift = splat(largest);
   each_vec(vocab, [&](int64_t i, auto part) {
     const Vec e = exp(load(x + i, part) - shift);
     sum = sum + keep(e, part, 0);
-    if (gradient) store(x + i, e, part);
+    if (gradient != nullptr) store(x + i, e, part);
   });
   const float total = horizontal_sum(sum);
-  if (gradient) {
-    const Vec factor = splat(gradient_scale / total);
-    each_vec(vocab, [&](int64_t i, auto part) { store(x + i, load(x + i, part) * factor, part); });
-    x[target] -= gradient_scale;
+  if (gradient != nullptr) {
+    const float factor = gradient_scale / total, of_target = x[target] * factor - gradient_scale;
+    each_vec(vocab,
+             [&](int64_t i, auto part) { store_operand(gradient + i, load(x + i, part) * splat(factor), part); });
+    store_operand(gradient + target, splat(of_target), Part{1});
   }
   return __builtin_logf(total) + (largest - at_target);
 }
 
 inline void cross_entropy(const CrossEntropyArgs& args, int64_t begin, int64_t end) {
-  for (int64_t r = begin; r < end; ++r) {
-    const int64_t target = ids_of(args.targets)[r];
-    float *x = row_of(args.logits, r), *loss = row_of(args.losses, 0) + r;
-    if (target >= 0) {
-      *loss = cross_entropy_row(x, args.logits.cols, target, args.gradient, static_cast<float>(args.gradient_scale));
-      continue;
+  const int64_t vocab = args.logits.cols;
+  with_operand(args.gradient, [&]<class T>(T*) {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t target = ids_of(args.targets)[r];
+      T* gradient = args.gradient.data != nullptr ? row_as<T>(args.gradient, r) : nullptr;
+      float* loss = row_of(args.losses, 0) + r;
+      if (target >= 0) {
+        *loss =
+            cross_entropy_row(row_of(args.logits, r), vocab, target, gradient, static_cast<float>(args.gradient_scale));
+        continue;
+      }
+      *loss = 0;
+      if (gradient != nullptr)
+        each_vec(vocab, [&](int64_t i, auto part) { store_operand(gradient + i, zero(), part); });
     }
-    *loss = 0;
-    if (args.gradient) each_vec(args.logits.cols, [&](int64_t i, auto part) { store(x + i, zero(), part); });
-  }
+  });
 }
 
 inline double sum_of_squares(const float* x, int64_t n) {

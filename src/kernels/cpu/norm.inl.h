@@ -34,13 +34,15 @@ inline NormStatistics measure(const NormArgs& args, const float* x, int64_t d) {
   return {mean, 1.0f / __builtin_sqrtf(variance + static_cast<float>(args.eps))};
 }
 
-inline void norm_group(const NormArgs& args, const float* x, float* y, int64_t d, NormStatistics s) {
+template <class T>
+inline void norm_group(const NormArgs& args, const float* x, T* y, int64_t d, NormStatistics s) {
   const float* w = row_of(args.weight, 0);
   const float* b = args.kind == NormKind::layer && args.bias.data != nullptr ? row_of(args.bias, 0) : nullptr;
   const Vec mean = splat(s.mean), inverse = splat(s.inverse);
   each_vec(d, [&](int64_t i, auto part) {
     const Vec normed = (load(x + i, part) - mean) * inverse;
-    store(y + i, b != nullptr ? fma(normed, load(w + i, part), load(b + i, part)) : normed * load(w + i, part), part);
+    const Vec weighted = b != nullptr ? fma(normed, load(w + i, part), load(b + i, part)) : normed * load(w + i, part);
+    store_operand(y + i, weighted, part);
   });
 }
 
@@ -50,7 +52,7 @@ inline void norm_forward(const NormArgs& args, int64_t begin, int64_t end) {
     for (int64_t group = 0; group < groups; ++group) {
       const float* x = row_of(args.x, r) + group * d;
       const NormStatistics s = measure(args, x, d);
-      norm_group(args, x, row_of(args.y, r) + group * d, d, s);
+      with_operand(args.y, [&]<class T>(T*) { norm_group(args, x, row_as<T>(args.y, r) + group * d, d, s); });
       if (args.statistics.data == nullptr) continue;
       float* saved = row_of(args.statistics, r);
       if (args.kind == NormKind::rms) {
@@ -63,9 +65,11 @@ inline void norm_forward(const NormArgs& args, int64_t begin, int64_t end) {
   }
 }
 
+// sums: [2][d], Σ dy ⊙ x̂ and for LayerNorm Σ dy so far, or null.
 inline void norm_backward_group(const NormGradArgs& args, const float* x, const float* dy, float* dx, int64_t d,
-                                NormStatistics s) {
+                                NormStatistics s, float* sums) {
   const float* w = row_of(args.forward.weight, 0);
+  const bool layer = args.forward.kind == NormKind::layer;
   const Vec mean = splat(s.mean), inverse = splat(s.inverse);
   Vec sum_g = zero(), sum_gx = zero();
   each_vec(d, [&](int64_t i, auto part) {
@@ -73,41 +77,24 @@ inline void norm_backward_group(const NormGradArgs& args, const float* x, const 
     sum_g = sum_g + g;
     sum_gx = fma(g, (load(x + i, part) - mean) * inverse, sum_gx);
   });
-  const float mean_g = args.forward.kind == NormKind::layer ? horizontal_sum(sum_g) / static_cast<float>(d) : 0.0f;
+  const float mean_g = layer ? horizontal_sum(sum_g) / static_cast<float>(d) : 0.0f;
   const Vec mg = splat(mean_g), mgx = splat(horizontal_sum(sum_gx) / static_cast<float>(d));
   each_vec(d, [&](int64_t i, auto part) {
-    const Vec g = load(dy + i, part) * load(w + i, part), normed = (load(x + i, part) - mean) * inverse;
-    const Vec result = inverse * (g - mg - normed * mgx);
+    const Vec gradient = load(dy + i, part), normed = (load(x + i, part) - mean) * inverse;
+    if (sums != nullptr) store(sums + i, fma(gradient, normed, load(sums + i, part)), part);
+    if (sums != nullptr && layer) store(sums + d + i, load(sums + d + i, part) + gradient, part);
+    const Vec result = inverse * (gradient * load(w + i, part) - mg - normed * mgx);
     store(dx + i, args.accumulate_dx ? load(dx + i, part) + result : result, part);
   });
 }
 
-inline void norm_backward(const NormGradArgs& args, int64_t begin, int64_t end) {
+inline void norm_backward(const NormGradArgs& args, int64_t begin, int64_t end, float* sums) {
   const int64_t d = args.forward.weight.cols, groups = args.forward.x.cols / d;
+  if (sums != nullptr) each_vec(2 * d, [&](int64_t i, auto part) { store(sums + i, zero(), part); });
   for (int64_t r = begin; r < end; ++r)
     for (int64_t group = 0; group < groups; ++group)
       norm_backward_group(args, row_of(args.forward.x, r) + group * d, row_of(args.dy, r) + group * d,
-                          row_of(args.dx, r) + group * d, d, load_statistics(args.forward, r, group));
-}
-
-// dweight and dbias of columns [begin, end), rows in order.
-inline void norm_gradient_columns(const NormGradArgs& args, int64_t begin, int64_t end) {
-  const int64_t d = args.forward.weight.cols, groups = args.forward.x.cols / d;
-  float* dw = args.dweight.data != nullptr ? row_of(args.dweight, 0) : nullptr;
-  float* db = args.forward.kind == NormKind::layer && args.dbias.data != nullptr ? row_of(args.dbias, 0) : nullptr;
-  for (int64_t r = 0; r < args.forward.x.rows; ++r) {
-    for (int64_t group = 0; group < groups; ++group) {
-      const float *x = row_of(args.forward.x, r) + group * d, *dy = row_of(args.dy, r) + group * d;
-      const NormStatistics s = load_statistics(args.forward, r, group);
-      const Vec mean = splat(s.mean), inverse = splat(s.inverse);
-      each_vec(end - begin, [&](int64_t n, auto part) {
-        const int64_t i = begin + n;
-        const Vec g = load(dy + i, part);
-        if (dw != nullptr) store(dw + i, fma(g, (load(x + i, part) - mean) * inverse, load(dw + i, part)), part);
-        if (db != nullptr) store(db + i, load(db + i, part) + g, part);
-      });
-    }
-  }
+                          row_of(args.dx, r) + group * d, d, load_statistics(args.forward, r, group), sums);
 }
 
 }  // namespace

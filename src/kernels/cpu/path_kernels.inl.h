@@ -35,7 +35,6 @@ inline KernelTable make_kernels(const char* name) {
           .gate_gradient_columns = gate_gradient_columns,
           .norm_forward = norm_forward,
           .norm_backward = norm_backward,
-          .norm_gradient_columns = norm_gradient_columns,
           .rope = rope,
           .swiglu_forward = swiglu_forward,
           .swiglu_backward = swiglu_backward,

@@ -29,8 +29,27 @@ struct FloatOperands {
   static Vec add(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
 };
 
-inline float* row_of(const Tensor& t, int64_t r) { return reinterpret_cast<float*>(t.data) + r * t.stride; }
+template <class T>
+inline T* row_as(const Tensor& t, int64_t r) {
+  return reinterpret_cast<T*>(t.data) + r * t.stride;
+}
+inline float* row_of(const Tensor& t, int64_t r) { return row_as<float>(t, r); }
 inline const int32_t* ids_of(const Tensor& t) { return reinterpret_cast<const int32_t*>(t.data); }
+
+// Numbers of an operand: f32, or rounded to bf16.
+template <class P>
+inline void store_operand(float* p, Vec x, P part) {
+  store(p, x, part);
+}
+template <class P>
+inline void store_operand(uint16_t* p, Vec x, P part) {
+  store_bf16(p, x, part);
+}
+// f of a null pointer to the type of t's numbers.
+template <class F>
+inline void with_operand(const Tensor& t, F f) {
+  t.type == DType::bf16 ? f(static_cast<uint16_t*>(nullptr)) : f(static_cast<float*>(nullptr));
+}
 
 // f(i, Full) for each whole vector of [0, n), then f(i, Part) for the rest.
 template <class F>

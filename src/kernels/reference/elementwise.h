@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/device.h"
+#include "kernels/reference/numbers.h"
 
 namespace mfa::reference {
 
@@ -90,7 +91,7 @@ void swiglu_forward(Tensor gate, Tensor up, Tensor out) {
   for (int64_t r = 0; r < out.rows; ++r)
     for (int64_t c = 0; c < out.cols; ++c) {
       const double g = gate.row<Real>(r)[c];
-      out.row<Real>(r)[c] = static_cast<Real>(g * sigmoid(g) * up.row<Real>(r)[c]);
+      store(out.data, out.type, r * out.stride + c, g * sigmoid(g) * up.row<Real>(r)[c]);
     }
 }
 
@@ -100,8 +101,8 @@ void swiglu_backward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor d
   for (int64_t r = 0; r < dout.rows; ++r)
     for (int64_t c = 0; c < dout.cols; ++c) {
       const double g = gate.row<Real>(r)[c], u = up.row<Real>(r)[c], d = dout.row<Real>(r)[c], s = sigmoid(g);
-      dgate.row<Real>(r)[c] = static_cast<Real>(d * u * s * (1 + g * (1 - s)));
-      dup.row<Real>(r)[c] = static_cast<Real>(d * g * s);
+      store(dgate.data, dgate.type, r * dgate.stride + c, d * u * s * (1 + g * (1 - s)));
+      store(dup.data, dup.type, r * dup.stride + c, d * g * s);
     }
 }
 

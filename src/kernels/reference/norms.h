@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/device.h"
+#include "kernels/reference/numbers.h"
 
 namespace mfa::reference {
 
@@ -28,11 +29,10 @@ void norm_forward(const NormArgs& a) {
   for (int64_t r = 0; r < a.x.rows; ++r)
     for (int64_t g = 0; g < groups; ++g) {
       const Real* x = a.x.row<Real>(r) + g * d;
-      Real* y = a.y.row<Real>(r) + g * d;
       const Moments m = moments(a, x);
       for (int64_t i = 0; i < d; ++i) {
         const double bias = a.bias ? a.bias.ptr<Real>()[i] : 0;
-        y[i] = static_cast<Real>((x[i] - m.mean) * m.inverse * weight[i] + bias);
+        store(a.y.data, a.y.type, r * a.y.stride + g * d + i, (x[i] - m.mean) * m.inverse * weight[i] + bias);
       }
       Real* statistics = a.statistics.row<Real>(r);
       if (a.kind == NormKind::rms) {

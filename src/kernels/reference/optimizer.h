@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "kernels/device.h"
+#include "kernels/reference/numbers.h"
 
 namespace mfa::reference {
 
@@ -14,7 +15,7 @@ template <class Real>
 void cross_entropy(const CrossEntropyArgs& a) {
   const int64_t vocab = a.logits.cols;
   for (int64_t r = 0; r < a.logits.rows; ++r) {
-    Real* z = a.logits.row<Real>(r);
+    const Real* z = a.logits.row<Real>(r);
     const int32_t target = a.targets.ptr<int32_t>()[r];
     const double largest = *std::max_element(z, z + vocab);
     double sum = 0;
@@ -24,7 +25,7 @@ void cross_entropy(const CrossEntropyArgs& a) {
     if (!a.gradient) continue;
     for (int64_t j = 0; j < vocab; ++j) {
       const double gradient = target < 0 ? 0 : std::exp(z[j] - lse) - (j == target ? 1 : 0);
-      z[j] = static_cast<Real>(a.gradient_scale * gradient);
+      store(a.gradient.data, a.gradient.type, r * a.gradient.stride + j, a.gradient_scale * gradient);
     }
   }
 }

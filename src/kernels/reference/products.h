@@ -11,17 +11,19 @@ namespace mfa::reference {
 // c_ij (+)= Σ_k a_ik b_kj
 template <class Real>
 void matmul(const MatmulArgs& args, Precision precision) {
-  const auto& [a, b, c, transpose_a, transpose_b, accumulate, same_a] = args;
-  (void)same_a;  // nothing is kept from call to call
+  const auto& [a, b, c, transpose_a, transpose_b, accumulate, same_a, reuse_b] = args;
+  (void)same_a, (void)reuse_b;  // nothing is kept from call to call
   const int64_t inner = transpose_a ? a.rows : a.cols;
   const int64_t a_row = transpose_a ? 1 : a.stride, a_col = transpose_a ? a.stride : 1;
   const int64_t b_row = transpose_b ? 1 : b.stride, b_col = transpose_b ? b.stride : 1;
-  const auto operand = [precision](Real x) -> double { return precision == Precision::bf16 ? rounded_to_bf16(x) : x; };
+  const auto operand = [precision](Tensor t, int64_t i) {
+    const double x = load(t.data, t.type, i);
+    return precision == Precision::bf16 ? rounded_to_bf16(x) : x;
+  };
   for (int64_t i = 0; i < c.rows; ++i)
     for (int64_t j = 0; j < c.cols; ++j) {
       double sum = accumulate ? c.row<Real>(i)[j] : 0;
-      for (int64_t k = 0; k < inner; ++k)
-        sum += operand(a.ptr<Real>()[i * a_row + k * a_col]) * operand(b.ptr<Real>()[k * b_row + j * b_col]);
+      for (int64_t k = 0; k < inner; ++k) sum += operand(a, i * a_row + k * a_col) * operand(b, k * b_row + j * b_col);
       c.row<Real>(i)[j] = static_cast<Real>(sum);
     }
 }

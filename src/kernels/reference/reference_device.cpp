@@ -24,6 +24,7 @@ class ReferenceDevice : public Device {
  public:
   DeviceInfo info() const override { return {"reference", "plain", Precision::f32}; }
   DType real() const override { return dtype_of<Real>; }
+  DType operand() const override { return dtype_of<Real>; }
   Precision precision() const override { return precision_; }
   void set_precision(Precision precision) override { precision_ = precision; }
 
