@@ -26,7 +26,7 @@ struct AttentionArgs {
   Tensor q;             // [rows, n_heads · key_dim], rotated
   Tensor k;             // [rows, kv_heads · key_dim], rotated
   Tensor v;             // [rows, kv_heads · value_dim]; may be the same memory as k
-  Tensor out;           // [rows, n_heads · value_dim]
+  Tensor out;           // [rows, n_heads · value_dim], an operand (device.h)
   Tensor lse;           // [rows, n_heads]: log Σ_j exp(s_ij), kept for backward
   Tensor max_logit;     // [rows, n_heads]: max_j s_ij; may be empty
   Tensor alibi_slopes;  // [1, n_heads], or empty

@@ -40,7 +40,7 @@ AttentionLayer::AttentionLayer(const LayerContext& context, int64_t layer, Atten
   const std::string o = prefix_ + "o_proj.weight", o_bias = spec_->o_bias ? prefix_ + "o_proj.bias" : "";
   output_ = LinearLayer(context, {o, o, o_bias, o_bias}, workspace);
   p_ = saved.tensor("q, k, v projections", real, rows, query_.down_cols() + (own_ ? own_->down_cols() : 0));
-  out_ = saved.tensor("head outputs", real, rows, out_cols);
+  out_ = saved.tensor("head outputs", after_rope() ? real : context.device.operand(), rows, out_cols);
   lse_ = saved.tensor("log-sum-exp", real, rows, spec_->n_heads);
   if (after_rope()) {
     const int64_t map_layer = owner == nullptr ? layer : owner->layer_;

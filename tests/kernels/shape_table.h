@@ -138,6 +138,7 @@ struct AttentionCase {
   bool accumulate_kv = false;
   int64_t frame = 0;
   double spread = 1;  // of the queries; large: one probability near 1
+  bool operand = false;
 
   // Multiplications of one forward pass, to choose the cases that a numeric gradient can afford.
   int64_t products() const { return sequences * tokens * (tokens + 1) / 2 * n_heads * (key_dim + value_dim); }
@@ -171,6 +172,8 @@ inline const std::vector<AttentionCase> attention{
     {"logits to 80", 1, 90, 5, 1, 48, 48, 0, false, false, false, false, 0, 20},
     {"logits to 80, key is value", 2, 35, 4, 2, 40, 40, 0, false, false, true, false, 0, 20},
     {"one-hot", 1, 70, 3, 1, 64, 64, 0, false, false, false, false, 0, 60},
+    {"operand", 2, 33, 4, 2, 64, 64, 0, false, false, false, false, 3, 1, true},
+    {"operand of 40", 1, 65, 6, 1, 48, 40, 0, false, true, false, false, 0, 1, true},
     {"one-hot, window, documents", 1, 80, 4, 2, 24, 16, 30, false, true, false, true, 3, 60},
 };
 

@@ -60,10 +60,12 @@ inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeo
   const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t row = first_row + rows.token[i], head = rows.head[i];
-    const float* out = block_row_of_many(args.forward.out, args.forward, g, group, rows, g.value_dim, i);
     const float* dout = s.dout_rows + i * g.value_pad;
     Vec sum = zero();
-    each_vec(g.value_dim, [&](int64_t c, auto part) { sum = fma(load(out + c, part), load(dout + c), sum); });
+    with_operand(args.forward.out, [&]<class T>(T*) {
+      const T* out = block_row_of_many<T>(args.forward.out, args.forward, g, group, rows, g.value_dim, i);
+      each_vec(g.value_dim, [&](int64_t c, auto part) { sum = fma(load_operand(out + c, part), load(dout + c), sum); });
+    });
     s.delta[i] = horizontal_sum(sum);
     s.lse[i] = row_of(args.forward.lse, row)[head];
   }

@@ -94,11 +94,14 @@ inline void store_block(const AttentionArgs& args, const AttentionGeometry& g, i
   const int64_t first_row = group / args.shape.kv_heads * g.tokens;
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t row = first_row + rows.token[i], head = rows.head[i];
-    float* out = block_row_of_many(args.out, args, g, group, rows, g.value_dim, i);
     const float total = horizontal_sum(load(s.sum + i * kLanes));
     const Vec inverse = splat(1.0f / total);
-    each_vec(g.value_dim,
-             [&](int64_t c, auto part) { store(out + c, load(s.out + i * g.value_pad + c) * inverse, part); });
+    with_operand(args.out, [&]<class T>(T*) {
+      T* out = block_row_of_many<T>(args.out, args, g, group, rows, g.value_dim, i);
+      each_vec(g.value_dim, [&](int64_t c, auto part) {
+        store_operand(out + c, load(s.out + i * g.value_pad + c) * inverse, part);
+      });
+    });
     if (args.lse.data != nullptr) row_of(args.lse, row)[head] = s.maximum[i] + __builtin_logf(total);
     if (args.max_logit.data != nullptr) row_of(args.max_logit, row)[head] = s.maximum[i];
   }

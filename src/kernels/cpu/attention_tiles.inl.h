@@ -148,21 +148,24 @@ inline typename Packing::Number* packed(Carver& carve, float* x, int64_t numbers
 // The rows of a head lie heads · dim numbers apart, where the CPU's prefetcher does not follow: they are fetched this
 // many rows ahead, which is about the latency of memory.
 constexpr int64_t kRowsAhead = 8;
-inline void fetch_row(const float* x, int64_t dim) {
-  constexpr int64_t kLine = 16;  // floats
+template <class T>
+inline void fetch_row(const T* x, int64_t dim) {
+  constexpr int64_t kLine = 64 / sizeof(T);
   for (int64_t c = 0; c < dim; c += kLine) __builtin_prefetch(x + c);
 }
 
 // Row i of the block in a [rows, heads · dim] tensor.
-inline float* block_row(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
-                        const BlockRows& rows, int64_t dim, int64_t i) {
-  return row_of(x, group / args.shape.kv_heads * g.tokens + rows.token[i]) + rows.head[i] * dim;
+template <class T = float>
+inline T* block_row(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
+                    const BlockRows& rows, int64_t dim, int64_t i) {
+  return row_as<T>(x, group / args.shape.kv_heads * g.tokens + rows.token[i]) + rows.head[i] * dim;
 }
 // The same, with the row that will follow some rows later on its way.
-inline float* block_row_of_many(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
-                                const BlockRows& rows, int64_t dim, int64_t i) {
-  if (i + kRowsAhead < rows.count) fetch_row(block_row(x, args, g, group, rows, dim, i + kRowsAhead), dim);
-  return block_row(x, args, g, group, rows, dim, i);
+template <class T = float>
+inline T* block_row_of_many(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
+                            const BlockRows& rows, int64_t dim, int64_t i) {
+  if (i + kRowsAhead < rows.count) fetch_row(block_row<T>(x, args, g, group, rows, dim, i + kRowsAhead), dim);
+  return block_row<T>(x, args, g, group, rows, dim, i);
 }
 
 // out[i] = factor · the dims of row i of a [rows, heads · dim] tensor, padded with zeros to `pad`, as f32.

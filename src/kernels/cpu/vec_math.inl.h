@@ -38,6 +38,14 @@ inline const int32_t* ids_of(const Tensor& t) { return reinterpret_cast<const in
 
 // Numbers of an operand: f32, or rounded to bf16.
 template <class P>
+inline Vec load_operand(const float* p, P part) {
+  return load(p, part);
+}
+template <class P>
+inline Vec load_operand(const uint16_t* p, P part) {
+  return load_bf16(p, part);
+}
+template <class P>
 inline void store_operand(float* p, Vec x, P part) {
   store(p, x, part);
 }

@@ -7,6 +7,7 @@
 
 #include "base/thread_team.h"
 #include "kernels/attention_args.h"
+#include "kernels/reference/numbers.h"
 
 namespace mfa::reference {
 
@@ -69,7 +70,8 @@ struct AttentionHead {
       std::fill(out.begin(), out.end(), 0.0);
       for (int64_t j = lo; j <= i; ++j)
         for (int64_t c = 0; c < shape().value_dim; ++c) out[c] += p[j - lo] * value(j)[c];
-      std::copy(out.begin(), out.end(), output_like(args.out, i));
+      const int64_t at = row(i) * args.out.stride + head * shape().value_dim;
+      for (int64_t c = 0; c < shape().value_dim; ++c) store(args.out.data, args.out.type, at + c, out[c]);
       args.lse.row<Real>(row(i))[head] = static_cast<Real>(result.lse);
       if (args.max_logit) args.max_logit.row<Real>(row(i))[head] = static_cast<Real>(result.largest);
     }
