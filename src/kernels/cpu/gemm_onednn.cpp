@@ -52,18 +52,19 @@ struct CachedProduct {
   size_t packed_floats = 0;  // room for it
 };
 
+bool same_view(const Tensor& x, const Tensor& y) {
+  return x.data == y.data && x.type == y.type && x.rows == y.rows && x.cols == y.cols && x.stride == y.stride;
+}
+
 // What was last made of a shared b, in this order.
 struct SharedOperand {
   explicit SharedOperand(const Memory::desc& order) : layout(order) {}
+  bool holds_b_of(const MatmulArgs& args) const { return same_view(b, args.b) && transposed == args.transpose_b; }
   Memory::desc layout;
   Tensor b;
   bool transposed = false;
   Scratch packed;
 };
-
-bool same_view(const Tensor& x, const Tensor& y) {
-  return x.data == y.data && x.type == y.type && x.rows == y.rows && x.cols == y.cols && x.stride == y.stride;
-}
 
 dnnl::matmul::primitive_desc make_description(const dnnl::engine& engine, const Memory::desc& a, const Memory::desc& b,
                                               const Memory::desc& c, const dnnl::primitive_attr& attributes) {
@@ -116,29 +117,30 @@ struct Gemm::Engine {
     return products.emplace(key, std::move(made)).first->second;
   }
 
-  // Where b goes as `product` reads it, and whether it is there already.
-  std::pair<float*, bool> place_of_b(const CachedProduct& product, const MatmulArgs& args) {
-    if (args.reuse_b == Reuse::no) return {scratch_b.floats(product.packed_floats), false};
-    const auto holds_b = [&](const SharedOperand& operand) {
-      return same_view(operand.b, args.b) && operand.transposed == args.transpose_b;
-    };
+  // Where products of this layout keep a b that they share. A new `first` forgets what was made of this b before.
+  SharedOperand& shared_operand(const CachedProduct& product, const MatmulArgs& args) {
     for (SharedOperand& operand : shared)
-      if (args.reuse_b == Reuse::first && holds_b(operand)) operand.b = {};  // of an earlier `first`
-    auto place = std::find_if(shared.begin(), shared.end(),
-                              [&](const SharedOperand& operand) { return operand.layout == product.packed_layout; });
-    if (place == shared.end()) place = shared.emplace(place, product.packed_layout);
-    const bool there = holds_b(*place);
-    place->b = args.b;
-    place->transposed = args.transpose_b;
-    return {place->packed.floats(product.packed_floats), there};
+      if (args.reuse_b == Reuse::first && operand.holds_b_of(args)) operand.b = {};
+    const auto found = std::find_if(shared.begin(), shared.end(), [&](const SharedOperand& operand) {
+      return operand.layout == product.packed_layout;
+    });
+    return found != shared.end() ? *found : shared.emplace_back(product.packed_layout);
   }
 
   // b of a product where the CPU multiplies bf16.
-  void pack_b(CachedProduct& product, const MatmulArgs& args) {
-    const auto [place, there] = place_of_b(product, args);
-    product.b.set_data_handle(place);
-    if (there) return;
-    product.unpacked_b.set_data_handle(args.b.data);
+  void provide_b(CachedProduct& product, const MatmulArgs& args) {
+    if (args.reuse_b == Reuse::no) return pack(product, args.b, scratch_b);
+    SharedOperand& operand = shared_operand(product, args);
+    if (operand.holds_b_of(args)) return product.b.set_data_handle(operand.packed.floats(product.packed_floats));
+    operand.b = {};
+    pack(product, args.b, operand.packed);
+    operand.b = args.b;
+    operand.transposed = args.transpose_b;
+  }
+
+  void pack(CachedProduct& product, const Tensor& b, Scratch& place) {
+    product.b.set_data_handle(place.floats(product.packed_floats));
+    product.unpacked_b.set_data_handle(b.data);
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, product.unpacked_b.get()}, {DNNL_ARG_TO, product.b.get()}};
     dnnl::error::wrap_c_api(dnnl_primitive_execute(product.pack.get(), stream.get(), 2, arguments),
                             "could not pack an operand");
@@ -201,7 +203,7 @@ void Gemm::multiply(const MatmulArgs& args, Precision precision) {
     CachedProduct& product = engine_->product(key);
     product.a.set_data_handle(a.data);
     if (native)
-      engine_->pack_b(product, args);
+      engine_->provide_b(product, args);
     else
       product.b.set_data_handle(b.data);
     product.c.set_data_handle(args.c.data);
