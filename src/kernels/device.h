@@ -3,9 +3,9 @@
 //
 // Notation: rows = sequences × tokens; all tensors are row-major views (base/tensor.h). Floating tensors have the
 // device's real() type unless a comment says otherwise; i32 tensors hold ids and positions. An *operand* is a tensor
-// that may also be bf16, since nothing but products read it: then it is rounded once, when it is written, and takes
-// half the memory. Outputs never overlap inputs unless a comment says "in place". Operations run in the order of the
-// calls.
+// that may also be bf16, since products read it (and of attention's output, the backward pass): then it is rounded
+// once, when it is written, and takes half the memory. Outputs never overlap inputs unless a comment says "in place".
+// Operations run in the order of the calls.
 #pragma once
 
 #include <memory>
