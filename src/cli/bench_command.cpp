@@ -1,17 +1,11 @@
 // mfa bench train | attention | model
-#include "base/error.h"
-#include "base/file.h"
-#include "base/plot_svg.h"
-#include "base/progress.h"
-#include "base/text_table.h"
+#include "bench_attention.h"
 #include "bench_model.h"
 #include "bench_row.h"
 #include "command.h"
 #include "kernels/machine.h"
 #include "kernels/precision.h"
 #include "machine_json.h"
-#include "runtime/attention_bench.h"
-#include "runtime/model_session.h"
 #include "train/train_bench.h"
 
 namespace mfa {
@@ -28,18 +22,7 @@ class BenchCommand : public Command {
     train_->add_option("--precision", precision_, "auto, bf16 or f32")->capture_default_str();
     train_->add_option("--steps", steps_, "Steps to time")->check(CLI::Range(1, 1000))->capture_default_str();
     layer_ = app->add_subcommand("attention", "One attention layer: decoding over the cache, a prompt, or training");
-    const auto size = [&](const char* flag, int64_t& value, const char* help) {
-      layer_->add_option(flag, value, help)->check(CLI::Range(int64_t{1}, int64_t{1} << 24))->capture_default_str();
-    };
-    size("--heads", shape_.heads, "Query heads");
-    size("--kv-heads", shape_.kv_heads, "Key/value heads");
-    size("--head-dim", shape_.head_dim, "Dims of a head");
-    size("--context", shape_.context, "Cached tokens (decode), or tokens of the sequence");
-    layer_->add_option("--kv", kv_, "Type of the cache: bf16, f32 or int8")->capture_default_str();
-    layer_->add_option("--attention", reuse_, "mfa, or mfa-kr for key reuse with RoPE on read")->capture_default_str();
-    layer_->add_option("--phase", phase_, "decode, prefill or train")->capture_default_str();
-    layer_->add_flag("--sweep", sweep_, "Also contexts from 1k to 128k and 4 to 64 heads");
-    layer_->add_option("--plot", plot_, "Write a roofline plot of all rows")->type_name("FILE.svg");
+    bench_attention_.add_to(*layer_);
     model_ = app->add_subcommand("model", "Decoding with a whole model behind a long cache, random or real weights");
     bench_model_.add_to(*model_);
     for (CLI::App* sub : {train_, layer_, model_}) {
@@ -106,88 +89,19 @@ class BenchCommand : public Command {
     finish({{"machine", machine_json(machine)}, {"rows", std::move(result.rows)}}, machine_line(machine) + result.text);
   }
 
-  std::vector<AttentionBenchShape> shapes() {
-    shape_.kv_type = parse_kv(kv_, DType::bf16);
-    if (reuse_ != "mfa" && reuse_ != "mfa-kr")
-      bad_input("[bench] unknown attention, got {}, expected mfa or mfa-kr", reuse_);
-    shape_.key_reuse = reuse_ == "mfa-kr";
-    shape_.phase =
-        phase_ == "decode"    ? BenchPhase::decode
-        : phase_ == "prefill" ? BenchPhase::prefill
-        : phase_ == "train"
-            ? BenchPhase::train
-            : throw BadInput(fmt::format("[bench] unknown phase, got {}, expected decode, prefill or train", phase_));
-    if (shape_.heads % shape_.kv_heads != 0)
-      bad_input("[bench] heads must be a multiple of the KV heads, got {} and {}", shape_.heads, shape_.kv_heads);
-    std::vector<AttentionBenchShape> all = {shape_};
-    if (!sweep_) return all;
-    const bool decode = shape_.phase == BenchPhase::decode;
-    for (const int64_t context : {1024, 2048, 4096, 8192, 32768, 131072}) {
-      if (context == shape_.context || (!decode && context > 4096)) continue;
-      all.push_back(shape_);
-      all.back().context = context;
-    }
-    for (const int64_t heads : {4, 8, 16, 32, 64}) {
-      if (heads == shape_.heads || heads % shape_.kv_heads != 0) continue;
-      all.push_back(shape_);
-      all.back().heads = heads;
-    }
-    return all;
-  }
-
   void run_attention() {
-    const std::vector<AttentionBenchShape> all = shapes();
+    bench_attention_.shapes();  // an error in them before the machine is measured
     const std::unique_ptr<Device> device = open_device();
     const MachineLimits machine = measure_machine();
-    std::vector<BenchRow> rows;
-    Progress progress("bench attention", static_cast<int64_t>(all.size()));
-    for (const AttentionBenchShape& shape : all) {
-      const AttentionBenchRow row = bench_attention(*device, shape);
-      rows.push_back({phase_, describe(shape), row.seconds, row.flops, row.bytes, row.tokens,
-                      machine.native_gflop_per_s(), machine.read_gb_per_s});
-      progress.update(static_cast<int64_t>(rows.size()));
-    }
-    TextTable table;
-    table.add_column("shape", TextTable::Align::left);
-    for (const char* title : {"ms", "GB/s", "GFLOP/s", "FLOP/B", "roofline", "x T_min"}) table.add_column(title);
-    nlohmann::ordered_json json = nlohmann::ordered_json::array();
-    for (const BenchRow& m : rows) {
-      json.push_back(m.json());
-      table.add_row({m.shape, fmt::format("{:.3f}", m.seconds * 1e3), fmt::format("{:.1f}", m.bytes / m.seconds * 1e-9),
-                     fmt::format("{:.1f}", m.gflops()), fmt::format("{:.1f}", m.intensity()),
-                     fmt::format("{:.0f} %", 100 * m.gflops() / m.roof()),
-                     fmt::format("{:.2f}", m.roof() / m.gflops())});
-    }
-    if (!plot_.empty()) write_file(plot_, roofline(rows, machine));
-    finish({{"machine", machine_json(machine)}, {"rows", json}}, machine_line(machine) + table.render());
-  }
-
-  static std::string roofline(const std::vector<BenchRow>& rows, const MachineLimits& machine) {
-    std::vector<PlotSeries> series(2);
-    series[0].name = "roofline";
-    for (double intensity = 0.25; intensity <= 4096; intensity *= 1.25)
-      series[0].points.push_back(
-          {intensity, std::min(machine.native_gflop_per_s(), machine.read_gb_per_s * intensity)});
-    series[1].name = "measured";
-    series[1].color = 1;
-    std::vector<BenchRow> sorted = rows;
-    std::sort(sorted.begin(), sorted.end(),
-              [](const BenchRow& a, const BenchRow& b) { return a.intensity() < b.intensity(); });
-    for (const BenchRow& m : sorted) series[1].points.push_back({m.intensity(), m.gflops()});
-    return line_chart(series, {.title = "Attention under the roofline: " + machine.cpu,
-                               .x_label = "FLOP per byte of K and V",
-                               .y_label = "GFLOP/s",
-                               .log_x = true,
-                               .log_y = true});
+    BenchAttention::Result result = bench_attention_.run(*device, machine);
+    finish({{"machine", machine_json(machine)}, {"rows", std::move(result.rows)}}, machine_line(machine) + result.text);
   }
 
   CLI::App *train_ = nullptr, *layer_ = nullptr, *model_ = nullptr;
+  BenchAttention bench_attention_;
   BenchModel bench_model_;
-  std::string size_ = "14m", attention_ = "mha", precision_ = "auto", kv_ = "bf16", reuse_ = "mfa", phase_ = "decode",
-              plot_;
-  AttentionBenchShape shape_;
+  std::string size_ = "14m", attention_ = "mha", precision_ = "auto";
   int steps_ = 5;
-  bool sweep_ = false;
 };
 
 }  // namespace

@@ -29,22 +29,34 @@ void fill_normal(Device& device, Tensor x, uint64_t seed) {
   upload_numbers(device, x, values);
 }
 
-// Median seconds of call(0), call(1), …, after one turn over all `copies`.
-template <class Call>
-double median_seconds(int64_t copies, double budget, const Call& call) {
-  std::vector<double> seconds;
-  call(0);
-  const double until = now_seconds() + budget;
-  for (int64_t i = 1; seconds.size() < 5 || now_seconds() < until; ++i) {
-    const double began = now_seconds();
-    call(i % copies);
-    seconds.push_back(now_seconds() - began);
+constexpr double kBurst = 0.02;     // seconds of one shape before the next has its turn
+constexpr size_t kFewestCalls = 5;  // timed ones, of which a median is taken
+
+// What one shape computes, and how long its calls took.
+class LayerBench {
+ public:
+  virtual ~LayerBench() = default;
+  // At least one timed call. A call before short ones is not timed: it finds in the caches what others left there.
+  void burst(double until) {
+    if (seconds_.empty() || seconds_.back() < kBurst / 2) call(next_++);
+    do {
+      const double began = now_seconds();
+      call(next_++);
+      seconds_.push_back(now_seconds() - began);
+    } while (now_seconds() < until);
   }
-  return median(std::move(seconds));
-}
+  size_t calls() const { return seconds_.size(); }
+  double seconds() const { return median(seconds_); }
+
+ private:
+  virtual void call(int64_t i) = 0;  // call i, on one of the copies of its operands, in turn
+
+  int64_t next_ = 0;
+  std::vector<double> seconds_;
+};
 
 // Page pools full of random keys and values, and the rotation tables of key reuse: what the engine computes.
-class PagedBench {
+class PagedBench : public LayerBench {
  public:
   PagedBench(Device& device, const AttentionBenchShape& s)
       : device_(device), shape_(s), rows_(s.phase == BenchPhase::decode ? 1 : s.context) {
@@ -73,22 +85,20 @@ class PagedBench {
     }
   }
 
-  double seconds(double budget) {
-    return median_seconds(static_cast<int64_t>(pools_.size()), budget, [&](int64_t i) {
-      KvPool& pool = *pools_[static_cast<size_t>(i)];
-      if (shape_.phase == BenchPhase::decode) return attend(pool, 0, 1, shape_.context - 1);
-      // A prompt, block by block as the engine takes it, each appended first.
-      const int64_t block = EngineOptions{}.rows;
-      for (int64_t begin = 0; begin < rows_; begin += block) {
-        const int64_t n = std::min(block, rows_ - begin);
-        append(pool, begin, n);
-        attend(pool, begin, n, begin);
-      }
-    });
-  }
-
  private:
   static constexpr int64_t kFill = 1024;  // tokens appended at a time
+
+  void call(int64_t i) override {
+    KvPool& pool = *pools_[static_cast<size_t>(i) % pools_.size()];
+    if (shape_.phase == BenchPhase::decode) return attend(pool, 0, 1, shape_.context - 1);
+    // A prompt, block by block as the engine takes it, each appended first.
+    const int64_t block = EngineOptions{}.rows;
+    for (int64_t begin = 0; begin < rows_; begin += block) {
+      const int64_t n = std::min(block, rows_ - begin);
+      append(pool, begin, n);
+      attend(pool, begin, n, begin);
+    }
+  }
 
   void attend(KvPool& pool, int64_t row, int64_t n, int64_t position) {
     const PagedSequence sequence{pages_, 0, n, position};
@@ -144,7 +154,7 @@ class PagedBench {
 };
 
 // A training sequence, forward and backward.
-class SequenceBench {
+class SequenceBench : public LayerBench {
  public:
   SequenceBench(Device& device, const AttentionBenchShape& s) : device_(device) {
     attention_ = {.sequences = 1,
@@ -167,22 +177,20 @@ class SequenceBench {
         if (x) fill_normal(device, x, 5);
   }
 
-  double seconds(double budget) {
-    return median_seconds(copies_, budget, [&](int64_t i) {
-      const Operands& o = operands_[static_cast<size_t>(i)];
-      AttentionArgs forward;
-      forward.shape = attention_;
-      forward.q = o.q, forward.k = o.k, forward.v = o.v, forward.out = o.out, forward.lse = o.lse,
-      forward.scratch = scratch_;
-      device_.attention_forward(forward);
-      device_.attention_backward({.forward = forward, .dout = o.dout, .dq = o.dq, .dk = o.dk, .dv = o.dv});
-    });
-  }
-
  private:
   struct Operands {
     Tensor q, k, v, out, lse, dout, dq, dk, dv;
   };
+
+  void call(int64_t i) override {
+    const Operands& o = operands_[static_cast<size_t>(i) % operands_.size()];
+    AttentionArgs forward;
+    forward.shape = attention_;
+    forward.q = o.q, forward.k = o.k, forward.v = o.v, forward.out = o.out, forward.lse = o.lse,
+    forward.scratch = scratch_;
+    device_.attention_forward(forward);
+    device_.attention_backward({.forward = forward, .dout = o.dout, .dq = o.dq, .dk = o.dk, .dv = o.dv});
+  }
 
   void plan(Arena& arena) {
     const DType real = device_.real();
@@ -211,17 +219,21 @@ class SequenceBench {
   Tensor scratch_;
 };
 
-}  // namespace
+std::unique_ptr<LayerBench> make_bench(Device& device, const AttentionBenchShape& s) {
+  if (s.phase == BenchPhase::train) return std::make_unique<SequenceBench>(device, s);
+  return std::make_unique<PagedBench>(device, s);
+}
 
-AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& s, double seconds) {
+// Operations, bytes and tokens of one call.
+AttentionBenchRow count(const AttentionBenchShape& s) {
   AttentionBenchRow row;
   row.shape = s;
   const auto heads = static_cast<double>(s.heads), T = static_cast<double>(s.context),
              C = static_cast<double>(s.head_dim);
+  const double operands = 4 * T * C * (2 * heads + 2 * static_cast<double>(s.kv_heads));  // q, k, v, out
   if (s.phase == BenchPhase::train) {
-    row.seconds = SequenceBench(device, s).seconds(seconds);
     row.flops = 7 * heads * T * T * C;
-    row.bytes = 3 * 4 * T * C * (2 * heads + 2 * static_cast<double>(s.kv_heads));
+    row.bytes = 3 * operands;
     row.tokens = T;
     return row;
   }
@@ -232,11 +244,30 @@ AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& s, 
                         .type = s.kv_type};
   const double cache = T * static_cast<double>(spec.bytes_per_token());
   const bool decode = s.phase == BenchPhase::decode;
-  row.seconds = PagedBench(device, s).seconds(seconds);
   row.flops = decode ? 4 * heads * T * C : 2 * heads * T * T * C;
-  row.bytes = decode ? cache : 2 * cache + 4 * T * C * (2 * heads + 2 * static_cast<double>(s.kv_heads));
+  row.bytes = decode ? cache : 2 * cache + operands;
   row.tokens = decode ? 1 : T;
   return row;
+}
+
+}  // namespace
+
+std::vector<AttentionBenchRow> bench_attention(Device& device, std::span<const AttentionBenchShape> shapes,
+                                               double seconds, const std::function<void(double)>& progress) {
+  if (shapes.empty()) return {};
+  std::vector<std::unique_ptr<LayerBench>> benches;
+  for (const AttentionBenchShape& shape : shapes) benches.push_back(make_bench(device, shape));
+  const double began = now_seconds(), budget = seconds * static_cast<double>(shapes.size());
+  for (double spent = 0; spent < budget || benches.front()->calls() < kFewestCalls; spent = now_seconds() - began) {
+    for (const auto& bench : benches) bench->burst(now_seconds() + kBurst);
+    if (progress) progress(std::min(1.0, (now_seconds() - began) / budget));
+  }
+  std::vector<AttentionBenchRow> rows;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    rows.push_back(count(shapes[i]));
+    rows.back().seconds = benches[i]->seconds();
+  }
+  return rows;
 }
 
 std::string describe(const AttentionBenchShape& s) {

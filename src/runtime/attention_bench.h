@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "kernels/device.h"
 
@@ -27,8 +30,12 @@ struct AttentionBenchRow {
   double tokens = 0;   // that one call computes
 };
 
-// Operands rotate over buffers of at least four times the last-level cache. About `seconds` of measuring.
-AttentionBenchRow bench_attention(Device& device, const AttentionBenchShape& shape, double seconds = 1);
+// A row for each shape. Operands rotate over buffers of at least four times the last-level cache. Shapes are measured
+// in turn, a short burst of each at a time, or what slows the machine for a while would slow one of them and not its
+// neighbour; all their buffers are held at once. About `seconds` a shape. `progress`: called with the share that is
+// done.
+std::vector<AttentionBenchRow> bench_attention(Device& device, std::span<const AttentionBenchShape> shapes,
+                                               double seconds = 1, const std::function<void(double)>& progress = {});
 
 std::string describe(const AttentionBenchShape& shape);
 

@@ -84,6 +84,9 @@ class BadUsage(ProgramTest):
             ["generate"], ["generate", self.folder / "nowhere", "-p", "x"], ["perplexity", self.folder],
             ["capacity"], ["capacity", "nowhere"], ["info"], ["info", self.folder / "nowhere"], ["export", self.folder],
             ["tokenizer"], ["tokenizer", "encode"], ["bench"], ["bench", "train", "--size", "huge"],
+            ["bench", "attention", "--heads", "16,x"], ["bench", "attention", "--attention", "mfa,mha"],
+            ["bench", "attention", "--kv", "bf16,int4"], ["bench", "attention", "--heads", "4,5", "--kv-heads", "2"],
+            ["bench", "attention", "--phase", "sleep"], ["bench", "attention", "--context", "0"],
         ):
             with self.subTest(arguments=[str(a) for a in arguments]):
                 quiet = ["--quiet"] if arguments[:1] == ["train"] else []  # notes on the text would come before the error

@@ -109,6 +109,17 @@ class JsonKeys(ProgramTest):
         self.check_types(document["rows"][0], BENCH_ROW, "rows[0]")
 
     @unittest.skipUnless(program.FULL, "measures the machine: part of the full tests")
+    def test_bench_attention_of_several_shapes(self):
+        document = self.json("bench", "attention", "--heads", "4,8", "--head-dim", 64, "--context", 500,
+                             "--attention", "mfa,mfa-kr", "--kv", "f32", "--seconds", 0.02)
+        self.check_document(document, "bench", {"machine": dict, "rows": list})
+        rows = document["rows"]
+        for row, heads, attention in zip(rows, (4, 4, 8, 8), ("f32 KV", "f32 KV, key reuse") * 2, strict=True):
+            self.check_types(row, {**BENCH_ROW, "relative_seconds": float}, "row")
+            self.assertEqual(row["shape"], f"decode {heads} heads x 64, 1 KV head, context 500, {attention}")
+            self.assertAlmostEqual(row["relative_seconds"], row["seconds"] / rows[0]["seconds"])
+
+    @unittest.skipUnless(program.FULL, "measures the machine: part of the full tests")
     def test_bench_model_and_its_prediction(self):
         table = self.folder / "hardware.json"
         table.write_text('{"hardware": [{"name": "other", "bytes_per_s": 1e9}]}')

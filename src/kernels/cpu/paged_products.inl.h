@@ -135,9 +135,11 @@ inline void lane_product(int64_t rows, int64_t k, const float* a, int64_t a_row,
 constexpr bool kTwoBlocks = kBf16Products;  // avx2's 16 registers hold the sums of one
 constexpr int kTwoBlockRows = 5;            // 5 rows × 4 vectors: 20 sums; g++ 12 keeps those of 6 rows in memory
 
-// How often a step of two rows of two blocks touches memory ahead: one tile has a page's lines all to itself, of many
-// tiles' touches most would be of lines touched before, and take the time of loads (1.04 × at 16 rows).
-inline int64_t two_block_touches(int64_t rows) { return rows <= kTwoBlockRows ? 4 : 1; }
+// How often a step of two rows of two blocks touches memory ahead: so often that all tiles of a page, with those of its
+// scores, touch each line of the next 1.25 to 1.5 times. A prefetch is dropped where the queue of misses is full, and a
+// line that none touches is waited for: at 0.75 a line, 8 or 12 rows took 1.4 × the time. More touches take the time of
+// loads (1.04 × at 16 rows). Few kinds: with more, g++ 12 no longer inlines the tile (1.05 ×).
+inline int64_t two_block_touches(int64_t rows) { return rows <= kTwoBlockRows ? 6 : rows <= 2 * kTwoBlockRows ? 3 : 2; }
 
 // k numbers of B in (k + 1) / 2 pairs of rows, of one block or of two that lie `block` numbers apart; behind an odd k,
 // nothing of the last pair's second row is used.
@@ -187,10 +189,14 @@ inline void pair_product_of_two(int64_t rows, int64_t k, const uint16_t* a, int6
           ahead);
     });
   };
-  if (two_block_touches(rows) == 1)
-    tiles(Count<1>{});
-  else
-    tiles(Count<4>{});
+  switch (two_block_touches(rows)) {
+    case 6:
+      return tiles(Count<6>{});
+    case 3:
+      return tiles(Count<3>{});
+    default:
+      return tiles(Count<2>{});
+  }
 }
 
 // A block of 8-bit keys, rows of dims in groups: what its vectors are multiplied with, and what comes of a sum.
