@@ -33,6 +33,9 @@ constexpr std::string_view name_of(DType type) {
   return names[static_cast<size_t>(type)];
 }
 
+// A cache's type, as --kv takes it.
+constexpr std::string_view kv_name(DType type) { return type == DType::i8 ? "int8" : name_of(type); }
+
 // bf16 is the upper half of an f32. (g++ 12 has no std::bfloat16_t.)
 struct bf16 {
   uint16_t bits = 0;

@@ -61,8 +61,7 @@ std::string plan_plot(const Plan& plan, const PlanRequest& request) {
     style.y_label = heads ? "TER (heads × rank of a head)" : "SLSD (dims that heads share)";
     charts.push_back(chart(plan, style, price, rank));
   };
-  const std::string cache = fmt::format("KV bytes a token, all layers ({} cache)",
-                                        request.kv_type == DType::i8 ? "int8" : name_of(request.kv_type));
+  const std::string cache = fmt::format("KV bytes a token, all layers ({} cache)", kv_name(request.kv_type));
   add("Total effective rank for the cache", cache, kv, ter, true);
   add("Shared subspace for the cache", cache, kv, slsd, false);
   const double usd_per_s = request.hardware.usd_per_hour / 3600;

@@ -65,6 +65,9 @@ std::vector<AttentionBenchShape> BenchAttention::shapes() const {
   AttentionBenchShape shape = shape_;
   shape.phase = parse_phase(phase_);
   const bool decode = shape.phase == BenchPhase::decode;
+  if (shape.phase == BenchPhase::train && (kv_.size() > 1 || attention_.size() > 1))
+    bad_input(
+        "[bench] --phase train has no cache, and mfa-kr computes what mfa does: got several of --kv or --attention");
   std::vector<AttentionBenchShape> all;
   for (const int64_t heads : heads_) {
     if (heads % shape.kv_heads != 0)

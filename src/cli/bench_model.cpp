@@ -100,7 +100,7 @@ BenchModel::Row BenchModel::measure(TimedDevice& device, const MachineLimits& ma
       fmt::format("{}: width {}, {} layers, {} heads x {}, FFN {}, vocabulary {}, context {}, batch {}, {} weights, "
                   "{} KV",
                   subject.name, config.width, config.n_layers(), a.n_heads, a.head_dim, config.layers[0].ffn,
-                  config.vocab, context, batch, name_of(subject.weight_type), name_of(subject.kv_type)),
+                  config.vocab, context, batch, name_of(subject.weight_type), kv_name(subject.kv_type)),
       row.seconds,
       counted.flops_per_token_decode * row.tokens,
       row.bytes(),
@@ -118,7 +118,7 @@ BenchModel::Row BenchModel::measure(TimedDevice& device, const MachineLimits& ma
                       {"context", context},
                       {"batch", batch},
                       {"weights", name_of(subject.weight_type)},
-                      {"kv", name_of(subject.kv_type)},
+                      {"kv", kv_name(subject.kv_type)},
                       {"parameters", counted.parameters},
                       {"weight_bytes", row.weight_bytes},
                       {"kv_bytes", row.kv_bytes},
@@ -159,7 +159,7 @@ BenchModel::Result BenchModel::run(Device& inner, const MachineLimits& machine) 
   }
   const ModelConfig& config = subject.engine->config();
   result.text = fmt::format("{}, {} parameters, {} weights, {} KV\n", subject.name, grouped(parameter_count(config)),
-                            name_of(subject.weight_type), name_of(subject.kv_type)) +
+                            name_of(subject.weight_type), kv_name(subject.kv_type)) +
                 table.render();
   return result;
 }

@@ -272,11 +272,11 @@ std::vector<AttentionBenchRow> bench_attention(Device& device, std::span<const A
 
 std::string describe(const AttentionBenchShape& s) {
   constexpr std::array<std::string_view, 3> phases = {"decode", "prefill", "train"};
+  const std::string cache = s.phase == BenchPhase::train
+                                ? ""  // and key reuse computes the same
+                                : fmt::format(", {} KV{}", kv_name(s.kv_type), s.key_reuse ? ", key reuse" : "");
   return fmt::format("{} {} heads x {}, {} KV head{}, context {}{}", phases[static_cast<size_t>(s.phase)], s.heads,
-                     s.head_dim, s.kv_heads, s.kv_heads == 1 ? "" : "s", s.context,
-                     s.phase == BenchPhase::decode
-                         ? fmt::format(", {} KV{}", name_of(s.kv_type), s.key_reuse ? ", key reuse" : "")
-                         : "");
+                     s.head_dim, s.kv_heads, s.kv_heads == 1 ? "" : "s", s.context, cache);
 }
 
 }  // namespace mfa

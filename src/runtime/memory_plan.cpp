@@ -49,7 +49,7 @@ std::string describe(const MemoryPlan& plan, const std::string& stored) {
   const auto bytes = [](int64_t n) { return human_bytes(static_cast<uint64_t>(n)); };
   const std::string_view type = name_of(plan.weight_type);
   return fmt::format("weights {} ({}{}), KV {} a token ({}), for {} tokens {}", bytes(plan.weights), type,
-                     stored == type ? "" : ", stored as " + stored, bytes(plan.kv_per_token), name_of(plan.kv_type),
+                     stored == type ? "" : ", stored as " + stored, bytes(plan.kv_per_token), kv_name(plan.kv_type),
                      grouped(plan.tokens), bytes(plan.kv()));
 }
 

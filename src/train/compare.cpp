@@ -151,7 +151,7 @@ void Comparer::measure(const std::string& variant, const ModelConfig& config, Co
   const fs::path folder = options_.train.out / fmt::format("{}-seed{}", variant, options_.first_seed),
                  file = folder / "decode.json";
   const Json conditions = {{"context", options_.decode_context},
-                           {"kv", name_of(options_.kv_type)},
+                           {"kv", kv_name(options_.kv_type)},
                            {"precision", name_of(device_.precision())}};
   if (path_exists(file)) {
     const Json json = parse_json(read_file(file), file.string());

@@ -86,7 +86,8 @@ class BadUsage(ProgramTest):
             ["tokenizer"], ["tokenizer", "encode"], ["bench"], ["bench", "train", "--size", "huge"],
             ["bench", "attention", "--heads", "16,x"], ["bench", "attention", "--attention", "mfa,mha"],
             ["bench", "attention", "--kv", "bf16,int4"], ["bench", "attention", "--heads", "4,5", "--kv-heads", "2"],
-            ["bench", "attention", "--phase", "sleep"], ["bench", "attention", "--context", "0"],
+            ["bench", "attention", "--phase", "sleep"],
+            ["bench", "attention", "--phase", "train", "--kv", "f32,bf16"], ["bench", "attention", "--context", "0"],
         ):
             with self.subTest(arguments=[str(a) for a in arguments]):
                 quiet = ["--quiet"] if arguments[:1] == ["train"] else []  # notes on the text would come before the error
