@@ -131,7 +131,7 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
       if (whole && pairs) {
         if (c + 2 * kBlock <= two_blocks_end) {
           pair_product_of_two<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, kBlock * v.inner, out,
-                                     s.value_pad, true, ahead);
+                                     s.value_pad, true, two_block_touches(rows, at.shared), ahead);
           c += kBlock;
         } else {
           pair_product<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, width, out, s.value_pad, true, ahead);
@@ -215,9 +215,9 @@ inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const Pag
   const auto tiles_of = [&](int64_t tile) { return (rows + tile - 1) / tile; };
   const int64_t tokens = piece.spec.page_tokens, tiles = tiles_of(kTileRows);
   const int64_t value_blocks = s.value_pad / kBlock;
-  const int64_t values =
-      piece.bf16_products ? value_blocks / 2 * (tokens / 2) / kPart * tiles_of(kTwoBlockRows) * two_block_touches(rows)
-                          : value_blocks * tokens / kPart * tiles;
+  const int64_t values = piece.bf16_products ? value_blocks / 2 * (tokens / 2) / kPart * tiles_of(kTwoBlockRows) *
+                                                   two_block_touches(rows, at.shared)
+                                             : value_blocks * tokens / kPart * tiles;
   const int64_t scores = (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles;
   if (!at.shared) return values + scores;
   if (readies_keys(piece, at)) return values + ready_parts(tokens, s.key_pad, rows);

@@ -136,10 +136,13 @@ constexpr bool kTwoBlocks = kBf16Products;  // avx2's 16 registers hold the sums
 constexpr int kTwoBlockRows = 5;            // 5 rows × 4 vectors: 20 sums; g++ 12 keeps those of 6 rows in memory
 
 // How often a step of two rows of two blocks touches memory ahead: so often that all tiles of a page, with those of its
-// scores, touch each line of the next 1.25 to 1.5 times. A prefetch is dropped where the queue of misses is full, and a
-// line that none touches is waited for: at 0.75 a line, 8 or 12 rows took 1.4 × the time. More touches take the time of
-// loads (1.04 × at 16 rows). Few kinds: with more, g++ 12 no longer inlines the tile (1.05 ×).
-inline int64_t two_block_touches(int64_t rows) { return rows <= kTwoBlockRows ? 6 : rows <= 2 * kTwoBlockRows ? 3 : 2; }
+// scores, touch each line of the next 1.25 to 1.5 times, and with few rows of values that keys hold, twice. A prefetch
+// is dropped where the queue of misses is full, and a line that none touches is waited for: at 0.75 a line, 8 or 12
+// rows took 1.4 × the time. More touches take the time of loads (1.04 × at 16 rows).
+inline int64_t two_block_touches(int64_t rows, bool values_in_keys) {
+  if (rows <= kTwoBlockRows) return values_in_keys ? 4 : 6;
+  return rows <= 2 * kTwoBlockRows ? 3 : 2;
+}
 
 // k numbers of B in (k + 1) / 2 pairs of rows, of one block or of two that lie `block` numbers apart; behind an odd k,
 // nothing of the last pair's second row is used.
@@ -177,21 +180,23 @@ inline void pair_product(int64_t rows, int64_t k, const uint16_t* a, int64_t a_r
                                                    0, c + r * c_row, c_row, add, ahead);
   });
 }
-// Of two whole blocks, for short k: fewer numbers of A are read, and fewer sums wait for each other at a tile's end
-// (64 numbers of k: 0.88 × the time).
+// Of two whole blocks, for short k: fewer numbers of A are read, and fewer sums wait for each other at a tile's end (64
+// numbers of k: 0.88 × the time). touches: two_block_touches.
 template <class Pairs>
 inline void pair_product_of_two(int64_t rows, int64_t k, const uint16_t* a, int64_t a_row, const std::byte* b,
-                                int64_t block, float* c, int64_t c_row, bool add, Ahead& ahead) {
-  const auto tiles = [&](auto touches) {
+                                int64_t block, float* c, int64_t c_row, bool add, int64_t touches, Ahead& ahead) {
+  const auto tiles = [&](auto often) {
     even_tiles<kTwoBlockRows>(rows, [&](int64_t r, auto count) {
-      pair_tile<decltype(count)::value, 2, decltype(touches)::value, Pairs>(
+      pair_tile<decltype(count)::value, 2, decltype(often)::value, Pairs>(
           k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b), 2 * kLanes, block, c + r * c_row, c_row, add,
           ahead);
     });
   };
-  switch (two_block_touches(rows)) {
+  switch (touches) {
     case 6:
       return tiles(Count<6>{});
+    case 4:
+      return tiles(Count<4>{});
     case 3:
       return tiles(Count<3>{});
     default:

@@ -20,8 +20,7 @@ constexpr float kNoKeySeen = -1e30f;
 
 // Keys made ready while the keys before them were met (paged_ready_keys.inl.h).
 struct ReadyKeys {
-  bool first;     // the first group of the next tile
-  int64_t group;  // counts groups, which take two places in turn
+  uint16_t* group;  // the first of the next tile, or null
 };
 
 // Numbers from a row of sums to the next: a cache line more than the dims, or all rows of a block of dims would lie in
