@@ -100,27 +100,46 @@ void Engine::run_block(KvCache& cache, std::span<const Piece> pieces, int64_t ro
   device_.upload(scratch_.positions.slice_cols(0, rows), block_positions_.data());
   device_.embedding_forward(ids_.slice_cols(0, rows), embedding_, scratch_.h.slice_rows(0, rows));
   for (const InferenceLayer& layer : layers_) layer.forward(scratch_, cache);
-  for (const Piece& piece : pieces) finish(piece);
+  finish(pieces);
 }
 
-// Final norm and classifier for the rows of one piece whose results somebody wants.
-void Engine::finish(const Piece& piece) {
-  StepItem& item = *piece.item;
+int64_t Engine::wanted_rows(const Piece& piece) {
+  const StepItem& item = *piece.item;
   const bool last = piece.begin + piece.count == static_cast<int64_t>(item.ids.size());
-  if (item.wanted == Wanted::nothing || (item.wanted == Wanted::last_logits && !last)) return;
-  const int64_t n = item.wanted == Wanted::last_logits ? 1 : piece.count;
-  const int64_t row = piece.first_row + piece.count - n;
+  if (item.wanted == Wanted::nothing) return 0;
+  if (item.wanted == Wanted::last_logits) return last ? 1 : 0;
+  return piece.count;
+}
+
+// Final norm and classifier for the rows that somebody wants, of all pieces at once: each weight is read once.
+void Engine::finish(std::span<const Piece> pieces) {
   const bool layer_norm = config_.norm == ModelNorm::layer;
-  const Tensor h = scratch_.h.slice_rows(row, n), normed = scratch_.normed.slice_rows(row, n),
-               logits = logits_.slice_rows(0, n);
-  device_.norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms,
-                        .x = h,
-                        .weight = norm_weight_,
-                        .bias = norm_bias_,
-                        .y = normed,
-                        .statistics = scratch_.statistics.slice_rows(0, n).slice_cols(0, layer_norm ? 2 : 1),
-                        .eps = config_.norm_eps});
-  device_.linear(normed, *classifier_, logits);
+  int64_t rows = 0;
+  for (const Piece& piece : pieces) {
+    const int64_t n = wanted_rows(piece);
+    if (n == 0) continue;
+    device_.norm_forward({.kind = layer_norm ? NormKind::layer : NormKind::rms,
+                          .x = scratch_.h.slice_rows(piece.first_row + piece.count - n, n),
+                          .weight = norm_weight_,
+                          .bias = norm_bias_,
+                          .y = scratch_.normed.slice_rows(rows, n),
+                          .statistics = scratch_.statistics.slice_rows(0, n).slice_cols(0, layer_norm ? 2 : 1),
+                          .eps = config_.norm_eps});
+    rows += n;
+  }
+  if (rows == 0) return;
+  device_.linear(scratch_.normed.slice_rows(0, rows), *classifier_, logits_.slice_rows(0, rows));
+  int64_t row = 0;
+  for (const Piece& piece : pieces) {
+    const int64_t n = wanted_rows(piece);
+    if (n > 0) deliver(piece, logits_.slice_rows(row, n));
+    row += n;
+  }
+}
+
+void Engine::deliver(const Piece& piece, Tensor logits) {
+  StepItem& item = *piece.item;
+  const int64_t n = logits.rows;
   Tensor wanted = logits;
   if (item.wanted == Wanted::losses) {
     device_.upload(targets_.slice_cols(0, n), item.targets.data() + piece.begin);

@@ -59,7 +59,9 @@ class Engine {
   void pack(ParameterSource& source, DType storage);
   void plan(Arena& arena);
   void run_block(KvCache& cache, std::span<const Piece> pieces, int64_t rows);
-  void finish(const Piece& piece);
+  static int64_t wanted_rows(const Piece& piece);  // its last ones
+  void finish(std::span<const Piece> pieces);
+  void deliver(const Piece& piece, Tensor logits);  // of the rows wanted, or their losses, to its item
 
   Device& device_;
   ModelConfig config_;
