@@ -14,8 +14,7 @@ namespace {
 constexpr int64_t kPanel = 2 * kLanes;
 constexpr int64_t kLinearRows = 96;    // rows × kLinearDepth numbers of x stay in the L2 cache …
 constexpr int64_t kLinearDepth = 512;  // … and a panel's kLinearDepth × kPanel weights in L1
-constexpr int64_t kAheadWeights =
-    64;  // rows of a panel fetched ahead: beside products, the CPU does not read far enough
+constexpr int64_t kAheadWeights = 64;  // rows of a panel; the CPU itself does not read far enough beside products
 
 inline Vec load_weight(const float* p) { return load(p); }
 inline Vec load_weight(const uint16_t* p) { return load_bf16(p); }
