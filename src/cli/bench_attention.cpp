@@ -97,11 +97,12 @@ std::vector<AttentionBenchShape> BenchAttention::shapes() const {
   return all;
 }
 
-BenchAttention::Result BenchAttention::run(Device& device, const MachineLimits& machine) const {
+BenchAttention::Result BenchAttention::run(Device& device, const MachineLimits& machine,
+                                           const std::vector<AttentionBenchShape>& shapes) const {
   constexpr int64_t kSteps = 1000;
   Progress progress("bench attention", kSteps);
   const std::vector<AttentionBenchRow> measured = bench_attention(
-      device, shapes(), seconds_, [&](double done) { progress.update(static_cast<int64_t>(done * kSteps)); });
+      device, shapes, seconds_, [&](double done) { progress.update(static_cast<int64_t>(done * kSteps)); });
   std::vector<BenchRow> rows;
   for (const AttentionBenchRow& row : measured)
     rows.push_back({phase_, describe(row.shape), row.seconds, row.flops, row.bytes, row.tokens,

@@ -20,8 +20,8 @@ class BenchAttention {
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     std::string text;
   };
-  Result run(Device& device, const MachineLimits& machine) const;
   std::vector<AttentionBenchShape> shapes() const;  // every combination of the lists, then those of the sweep
+  Result run(Device& device, const MachineLimits& machine, const std::vector<AttentionBenchShape>& shapes) const;
 
  private:
   std::vector<int64_t> heads_ = {16}, contexts_ = {8192};

@@ -90,10 +90,10 @@ class BenchCommand : public Command {
   }
 
   void run_attention() {
-    bench_attention_.shapes();  // an error in them before the machine is measured
+    const std::vector<AttentionBenchShape> shapes = bench_attention_.shapes();  // errors before the machine is measured
     const std::unique_ptr<Device> device = open_device();
     const MachineLimits machine = measure_machine();
-    BenchAttention::Result result = bench_attention_.run(*device, machine);
+    BenchAttention::Result result = bench_attention_.run(*device, machine, shapes);
     finish({{"machine", machine_json(machine)}, {"rows", std::move(result.rows)}}, machine_line(machine) + result.text);
   }
 

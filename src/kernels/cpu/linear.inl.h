@@ -39,7 +39,7 @@ inline void linear_tile(const LinearPiece& piece, const W* w, int64_t depth, con
   for (int64_t k = 0; k < depth; ++k) {
     for (int p = 0; p < P; ++p) {
       const W* row = w + (p * piece.in + k) * kPanel;
-      if constexpr (M > 1) __builtin_prefetch(row + kAheadWeights * kPanel, 0, 3);  // 0.9 × the time of 8 rows
+      if constexpr (M > 1) __builtin_prefetch(row + kAheadWeights * kPanel, 0, 3);  // Zen 4: 0.9 × the time of 8 rows
       const Vec w0 = load_weight(row), w1 = load_weight(row + kLanes);
       for (int i = 0; i < M; ++i) {
         const Vec xv = splat(x[i * piece.x_row + k]);
