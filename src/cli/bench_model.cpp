@@ -65,6 +65,7 @@ BenchModel::Subject BenchModel::open(Device& device) const {
   if (!model_.empty()) {
     ModelSession session = open_model(device, model_, {.precision = precision_, .kv = kv_, .positions = longest()});
     subject.name = fs::path(model_).filename().string();
+    subject.precision = session.precision;
     subject.weight_type = session.weight_type;
     subject.kv_type = session.kv_type;
     subject.engine = std::move(session.engine);
@@ -72,6 +73,7 @@ BenchModel::Subject BenchModel::open(Device& device) const {
   }
   const ModelConfig config = random_config();
   subject.name = size_.empty() ? attention_ : size_ + " " + attention_;
+  subject.precision = device.precision();
   subject.weight_type = device.precision() == Precision::bf16 ? DType::bf16 : DType::f32;
   subject.kv_type = parse_kv(kv_, subject.weight_type);
   const MemoryPlan plan = plan_memory(config, subject.weight_type, subject.kv_type,
@@ -94,7 +96,7 @@ BenchModel::Row BenchModel::measure(TimedDevice& device, const MachineLimits& ma
       device, *subject.engine, {.context = context, .batch = batch, .kv_type = subject.kv_type}, seconds_, &device);
   const CapacityRow counted = capacity_of(config, subject.name, {.context = context});
   const double peak =
-      device.precision() == Precision::bf16 ? machine.native_gflop_per_s() : machine.gemm_f32_gflop_per_s;
+      subject.precision == Precision::bf16 ? machine.native_gflop_per_s() : machine.gemm_f32_gflop_per_s;
   const BenchRow measured{
       "decode",
       fmt::format("{}: width {}, {} layers, {} heads x {}, FFN {}, vocabulary {}, context {}, batch {}, {} weights, "

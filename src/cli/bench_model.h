@@ -30,6 +30,7 @@ class BenchModel {
  private:
   struct Subject {  // what is measured
     std::string name;
+    Precision precision = Precision::f32;
     DType weight_type = DType::f32, kv_type = DType::f32;
     std::unique_ptr<Engine> engine;
     std::optional<Hardware> hardware;  // to predict by

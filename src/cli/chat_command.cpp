@@ -75,7 +75,7 @@ class ChatCommand : public Command {
   }
 
   void run() override {
-    device_ = open_device(inference_.session.precision == "bf16" ? "bf16" : "f32");
+    device_ = open_device();
     const ModelConfig config = load_config(inference_.model);
     const Tokenizer tokenizer = load_tokenizer(inference_.model);
     const ChatPrompt prompt = make_prompt(tokenizer);

@@ -53,7 +53,7 @@ class GenerateCommand : public Command {
   }
 
   void run() override {
-    const std::unique_ptr<Device> device = open_device(inference_.session.precision == "bf16" ? "bf16" : "f32");
+    const std::unique_ptr<Device> device = open_device();
     const ModelConfig config = load_config(inference_.model);
     const bool has_tokenizer = mfa::has_tokenizer(inference_.model);
     if (!has_tokenizer && ids_.empty())

@@ -68,7 +68,7 @@ class PerplexityCommand : public Command {
   }
 
   void run() override {
-    const std::unique_ptr<Device> device = open_device(inference_.session.precision == "bf16" ? "bf16" : "f32");
+    const std::unique_ptr<Device> device = open_device();
     const Tokenizer tokenizer = load_tokenizer(inference_.model);
     const MappedFile text(file_);
     if (text.size() == 0) bad_input("[perplexity] {} is empty, expected text", file_);

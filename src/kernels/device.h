@@ -20,7 +20,8 @@ namespace mfa {
 
 enum class NormKind { rms, layer };
 
-// What matmul multiplies in. bf16: both operands are rounded to bf16, products are summed in f32.
+// What products multiply in. bf16: matmul rounds both operands to bf16 and sums in f32; where the hardware multiplies
+// bf16, so do linear with bf16 weights, attention, and paged attention over a bf16 cache.
 enum class Precision { f32, bf16 };
 
 struct DeviceInfo {
@@ -119,7 +120,7 @@ class Device {
   virtual DeviceInfo info() const = 0;
   virtual DType real() const = 0;     // f32, or f64 for the double-precision twin
   virtual DType operand() const = 0;  // what an operand is best made: bf16 if matmul would round to it, else real()
-  virtual Precision precision() const = 0;  // what matmul multiplies in
+  virtual Precision precision() const = 0;
   virtual void set_precision(Precision precision) = 0;
 
   // --- memory -------------------------------------------------------------------------------------------------
@@ -165,7 +166,8 @@ class Device {
   // --- inference -----------------------------------------------------------------------------------------------
   // w [out, in], as checkpoints store it; stored as f32 or bf16.
   virtual std::unique_ptr<PackedWeight> pack_weight(Tensor w, DType storage) = 0;
-  // y = x W^T. x [rows, in], y [rows, out]. A row's result does not depend on the number of rows.
+  // y = x W^T. x [rows, in], y [rows, out]. A row's result does not depend on the number of rows. 2·rows·in·out
+  // operations, in bf16 by rounding x where that is the precision (see there) and the storage.
   virtual void linear(Tensor x, const PackedWeight& w, Tensor y) = 0;
   virtual std::unique_ptr<KvPool> make_kv_pool(const KvPoolSpec& spec) = 0;
   // Writes row r of k (and v, unless the pool keeps values inside keys) at slots[r] = page · page_tokens + offset.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "kernels/precision.h"
 
 namespace mfa {
 namespace {
@@ -93,8 +94,7 @@ void initialise(Lora& lora, uint64_t seed) {
 
 void merge(const Lora& lora, ParameterStore& weights) {
   Device& device = weights.device();
-  const Precision before = device.precision();
-  device.set_precision(Precision::f32);
+  const PrecisionScope scope(device, Precision::f32);
   for (size_t i = 0; i < lora.weights.table().size(); i += 2) {  // A and B stand in pairs
     const ParameterSpec &a = lora.weights.table()[i], &b = lora.weights.table()[i + 1];
     const std::string module = a.name.substr(0, a.name.size() - std::string_view(".lora_A.weight").size());
@@ -105,7 +105,6 @@ void merge(const Lora& lora, ParameterStore& weights) {
     device.scale(scaled, lora.spec.scale());
     device.matmul({.a = scaled, .b = lora.weights.view(a), .c = weights[module + ".weight"], .accumulate = true});
   }
-  device.set_precision(before);
 }
 
 }  // namespace mfa

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "base/error.h"
+#include "kernels/precision.h"
 
 namespace mfa {
 
@@ -15,6 +16,7 @@ Engine::Engine(Device& device, const ModelConfig& config, ParameterSource& sourc
       config_(config),
       positions_(options.positions > 0 ? options.positions : config.context),
       rows_(options.rows),
+      precision_(options.precision),
       rotary_(device, positions_),
       vectors_(device, source.part([](const ParameterSpec& spec) { return spec.vector; })) {
   norm_weight_ = vectors_["model.norm.weight"];
@@ -157,6 +159,7 @@ void Engine::deliver(const Piece& piece, Tensor logits) {
 }
 
 void Engine::step(KvCache& cache, std::span<StepItem> items) {
+  const PrecisionScope scope(device_, precision_.value_or(device_.precision()));
   pieces_.clear();
   int64_t rows = 0;
   const auto flush = [&] {

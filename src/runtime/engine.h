@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,9 +17,10 @@
 namespace mfa {
 
 struct EngineOptions {
-  DType weights = DType::f32;  // how products keep their weights: f32 or bf16
-  int64_t positions = 0;       // the longest sequence; 0: the model's context
-  int64_t rows = 256;          // tokens computed at a time; longer prompts are cut, which changes no bit
+  DType weights = DType::f32;          // how products keep their weights: f32 or bf16
+  std::optional<Precision> precision;  // what products multiply in; none: what the device is set to at each step
+  int64_t positions = 0;               // the longest sequence; 0: the model's context
+  int64_t rows = 256;                  // tokens computed at a time; longer prompts are cut, which changes no bit
 };
 
 enum class Wanted { nothing, last_logits, all_logits, losses };
@@ -66,6 +68,7 @@ class Engine {
   Device& device_;
   ModelConfig config_;
   int64_t positions_, rows_;
+  std::optional<Precision> precision_;
   RotaryTables rotary_;
   PackedVectors vectors_;
   Tensor norm_weight_, norm_bias_;  // of the final norm

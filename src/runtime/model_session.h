@@ -23,6 +23,7 @@ DType parse_kv(const std::string& name, DType weights);
 struct ModelSession {
   ModelConfig config;
   DType kv_type = DType::f32, weight_type = DType::f32;
+  Precision precision = Precision::f32;  // what the engine multiplies in
   std::unique_ptr<Engine> engine;
 };
 

@@ -38,6 +38,13 @@ std::vector<std::unique_ptr<Device>> bf16_devices() {
   return devices;
 }
 
+std::vector<std::unique_ptr<Device>> cpu_devices_in_each_precision() {
+  std::vector<std::unique_ptr<Device>> devices = cpu_devices();
+  for (auto& device : bf16_devices())
+    if (device->info().path != "avx2") devices.push_back(std::move(device));
+  return devices;
+}
+
 std::string title(const Device& device) {
   return device.info().name + " " + device.info().path + (device.precision() == Precision::bf16 ? " bf16" : "");
 }

@@ -14,6 +14,8 @@ std::vector<std::unique_ptr<Device>> cpu_devices();
 std::vector<std::unique_ptr<Device>> devices_under_test();
 // The CPU device on every path, set to multiply in bf16.
 std::vector<std::unique_ptr<Device>> bf16_devices();
+// In f32, and again in bf16 on the paths whose inference kernels have bf16 products.
+std::vector<std::unique_ptr<Device>> cpu_devices_in_each_precision();
 
 std::string title(const Device& device);  // "cpu avx2", "cpu avx512 bf16"
 

@@ -24,22 +24,27 @@ std::string describe(const Device& device, const shapes::LinearCase& c) {
   return fmt::format("{}: linear {} rows {} -> {} in {}", title(device), c.rows, c.in, c.out, name_of(c.storage));
 }
 
-TEST(Linear, DevicesAgree) {
+void expect_agreement(Device& device) {
   const auto exact_device = make_reference_device(DType::f64);
-  for (const auto& device : devices_under_test())
-    for (const shapes::LinearCase& c : shapes::linear) {
-      SCOPED_TRACE(describe(*device, c));
-      Layer exact(*exact_device, c), layer(*device, c);
-      exact_device->linear(exact.x, *exact.weight, exact.y);
-      device->linear(layer.x, *layer.weight, layer.y);
-      EXPECT_EQ(difference(read(*device, layer.y), read(*exact_device, exact.y), std::sqrt(static_cast<double>(c.in))),
-                "");
-      EXPECT_TRUE(layer.operands.frames_intact());
-    }
+  exact_device->set_precision(device.precision());
+  for (const shapes::LinearCase& c : shapes::linear) {
+    SCOPED_TRACE(describe(device, c));
+    Layer exact(*exact_device, c), layer(device, c);
+    exact_device->linear(exact.x, *exact.weight, exact.y);
+    device.linear(layer.x, *layer.weight, layer.y);
+    EXPECT_EQ(difference(read(device, layer.y), read(*exact_device, exact.y), std::sqrt(static_cast<double>(c.in))),
+              "");
+    EXPECT_TRUE(layer.operands.frames_intact());
+  }
+}
+
+TEST(Linear, DevicesAgree) {
+  expect_agreement(*make_reference_device(DType::f32));
+  for (const auto& device : cpu_devices_in_each_precision()) expect_agreement(*device);
 }
 
 TEST(BatchInvariance, LinearRowsAloneAndTogether) {
-  for (const auto& device : cpu_devices())
+  for (const auto& device : cpu_devices_in_each_precision())
     for (const shapes::LinearCase& c : shapes::linear) {
       SCOPED_TRACE(describe(*device, c));
       Layer layer(*device, c);

@@ -196,5 +196,15 @@ TEST_F(Reference, LinearRoundsTheWeightToItsStorage) {
   expect(y, {3 + 2 * 0x1p-9});
 }
 
+TEST_F(Reference, LinearInBf16RoundsWhatMeetsBf16Weights) {
+  const Tensor x = o_.holding(1, 2, {1, 1 + 0x1p-9}), w = o_.holding(1, 2, {1, 2}), y = o_.unwritten(1, 1);
+  const auto exact = device_->pack_weight(w, DType::f32), rounded = device_->pack_weight(w, DType::bf16);
+  device_->set_precision(Precision::bf16);
+  device_->linear(x, *exact, y);
+  expect(y, {3 + 2 * 0x1p-9});
+  device_->linear(x, *rounded, y);
+  expect(y, {3});
+}
+
 }  // namespace
 }  // namespace mfa

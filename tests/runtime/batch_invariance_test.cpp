@@ -137,7 +137,7 @@ bool same_bytes(const std::vector<float>& a, const std::vector<float>& b) {
 
 // For each path, variant and type of cache: batches of the given sizes, and the prompt cut 20 times at random.
 void check(const std::vector<int64_t>& batches, int trials_of_cuts) {
-  for (const auto& device : cpu_devices())
+  for (const auto& device : cpu_devices_in_each_precision())
     for (const char* preset : {"mha", "gqa", "mfa", "mfa-kr", "mla"})
       for (const DType kv : {DType::f32, DType::bf16, DType::i8}) {
         SCOPED_TRACE(fmt::format("{}, {}, {} cache", title(*device), preset, name_of(kv)));
@@ -157,6 +157,7 @@ TEST(BatchInvarianceFull, EveryBatchAndTwentyCuts) { check({2, 3, 4, 5, 6, 7, 8,
 // The number of threads decides who computes what, never the order of a sum.
 TEST(BatchInvariance, ThreadsChangeNothing) {
   const auto device = make_cpu_device();
+  device->set_precision(device->info().native_precision);
   for (const char* preset : {"mha", "mfa", "mfa-kr"}) {
     Invariance run(*device, preset, DType::bf16);
     const std::vector<float> alone = run.alone();

@@ -63,6 +63,7 @@ class CpuDevice final : public Device {
   template <class F>
   std::span<const double> over_blocks(const Tensor& x, const F& of_block);
   bool multiplies_bf16() const { return precision_ == Precision::bf16 && kernels_.bf16_products; }
+  Tensor rounded_rows(Tensor x);
   void paged_apart(const PagedAttentionArgs& args, int64_t splits);
   const uint16_t* paged_angles(const PagedAttentionArgs& args);
   void paged_together(const PagedAttentionArgs& args);

@@ -16,9 +16,9 @@ namespace {
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct CpuWeight final : PackedWeight {
-  Pages memory;  // [panels][in][panel_width], the last panel padded with zeros
+  Pages memory;  // panels as in LinearPiece, the last one padded with zeros
   DType storage = DType::f32;
-  int64_t panels = 0;
+  int64_t panels = 0, panel_numbers = 0;
   explicit CpuWeight(size_t size) : memory(size) {}
   size_t bytes() const override { return memory.bytes(); }
 };
@@ -157,17 +157,20 @@ std::unique_ptr<PackedWeight> CpuDevice::pack_weight(Tensor w, DType storage) {
   if (w.type != DType::f32 && w.type != DType::bf16)
     bad_input("[pack weight] type, got {}, expected f32 or bf16", name_of(w.type));
   const int64_t width = kernels_.panel_width, panels = ceil_div(w.rows, width);
-  const int64_t size = checked_product("pack weight", {panels, w.cols, width, static_cast<int64_t>(size_of(storage))});
+  const int64_t together = storage == DType::bf16 && kernels_.bf16_products ? 2 : 1,
+                rows = ceil_div(w.cols, together) * together;
+  const int64_t size = checked_product("pack weight", {panels, rows, width, static_cast<int64_t>(size_of(storage))});
   auto packed = std::make_unique<CpuWeight>(static_cast<size_t>(size));
   packed->out = w.rows;
   packed->in = w.cols;
   packed->storage = storage;
   packed->panels = panels;
+  packed->panel_numbers = rows * width;
   over_rows(panels, w.cols * width, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
       for (int64_t j = 0; j < std::min(width, w.rows - panel * width); ++j) {
         for (int64_t c = 0; c < w.cols; ++c) {
-          const int64_t at = (panel * w.cols + c) * width + j;
+          const int64_t at = panel * rows * width + (c / together * width + j) * together + c % together;
           const float x = number_at(w, panel * width + j, c);
           if (storage == DType::bf16)
             reinterpret_cast<bf16*>(packed->memory.data())[at] = to_bf16(x);
@@ -180,39 +183,50 @@ std::unique_ptr<PackedWeight> CpuDevice::pack_weight(Tensor w, DType storage) {
   return packed;
 }
 
+// x in bf16, with a zero behind each row where the products want whole pairs.
+Tensor CpuDevice::rounded_rows(Tensor x) {
+  const int64_t stride = ceil_div(x.cols, 2) * 2;
+  Tensor rounded{reinterpret_cast<std::byte*>(scratch_.floats(static_cast<size_t>(x.rows * stride / 2))), DType::bf16,
+                 x.rows, x.cols, stride};
+  convert(rounded, x);
+  if (stride > x.cols)
+    for (int64_t r = 0; r < x.rows; ++r) rounded.row<uint16_t>(r)[x.cols] = 0;
+  return rounded;
+}
+
 void CpuDevice::linear(Tensor x, const PackedWeight& w, Tensor y) {
   const auto& weight = static_cast<const CpuWeight&>(w);
   if (x.cols != w.in || y.cols != w.out || x.rows != y.rows)
     bad_input("[linear] {} x {} into {} x {}, expected a weight of {} x {}", x.rows, x.cols, y.rows, y.cols, w.out,
               w.in);
-  const LinearPiece all{.weight = weight.memory.data(),
-                        .storage = weight.storage,
-                        .in = w.in,
-                        .out = w.out,
-                        .panel_begin = 0,
-                        .panel_end = weight.panels,
-                        .x = x.ptr<float>(),
-                        .y = y.ptr<float>(),
-                        .x_row = x.stride,
-                        .y_row = y.stride,
-                        .rows = x.rows};
   if (x.rows == 0) return;
+  const bool bf16_products = multiplies_bf16() && weight.storage == DType::bf16;
+  const Tensor operand = bf16_products ? rounded_rows(x) : x;
+  const auto piece_of_rows = [&](int64_t begin, int64_t end) {
+    return LinearPiece{.weight = weight.memory.data(),
+                       .storage = weight.storage,
+                       .in = w.in,
+                       .out = w.out,
+                       .panel_begin = 0,
+                       .panel_end = weight.panels,
+                       .panel_numbers = weight.panel_numbers,
+                       .bf16_products = bf16_products,
+                       .x = operand.slice_rows(begin, end - begin).data,
+                       .y = y.row<float>(begin),
+                       .x_row = operand.stride,
+                       .y_row = y.stride,
+                       .rows = end - begin};
+  };
   // Many rows: each thread takes some of them and all weights. Few: all rows, and some of the weights.
   constexpr int64_t kManyRows = 48;
   if (x.rows >= kManyRows * num_threads()) {
-    over_rows(x.rows, w.in * w.out, [&](int64_t begin, int64_t end) {
-      LinearPiece piece = all;
-      piece.x += begin * piece.x_row;
-      piece.y += begin * piece.y_row;
-      piece.rows = end - begin;
-      kernels_.linear(piece);
-    });
+    over_rows(x.rows, w.in * w.out, [&](int64_t begin, int64_t end) { kernels_.linear(piece_of_rows(begin, end)); });
     return;
   }
   constexpr int64_t kTogether = 4;  // panels that the kernel takes at a time
   over_rows(ceil_div(weight.panels, kTogether), kTogether * kernels_.panel_width * w.in * x.rows,
             [&](int64_t begin, int64_t end) {
-              LinearPiece piece = all;
+              LinearPiece piece = piece_of_rows(0, x.rows);
               piece.panel_begin = begin * kTogether;
               piece.panel_end = std::min(weight.panels, end * kTogether);
               kernels_.linear(piece);

@@ -22,12 +22,15 @@ struct TileProduct {
   bool add = false;
 };
 
-// Panels [panel_begin, panel_end) of y = x W^T; a panel holds panel_width outputs as [in][panel_width].
+// Panels [panel_begin, panel_end) of y = x W^T; a panel holds panel_width outputs as [in][panel_width], or of bf16
+// where the path multiplies them [in / 2][panel_width][2], with zeros for the last partner where in is odd.
 struct LinearPiece {
   const void* weight = nullptr;
   DType storage = DType::f32;
   int64_t in = 0, out = 0, panel_begin = 0, panel_end = 0;
-  const float* x = nullptr;
+  int64_t panel_numbers = 0;   // of one panel
+  bool bf16_products = false;  // bf16 weights are multiplied as they are, with x in bf16
+  const void* x = nullptr;     // f32, or bf16 with a zero behind each row where in is odd
   float* y = nullptr;
   int64_t x_row = 0, y_row = 0, rows = 0;
 };

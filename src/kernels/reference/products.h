@@ -37,6 +37,7 @@ class PlainWeight : public PackedWeight {
     convert({data_.data(), storage, w.rows, w.cols, w.cols}, w);
   }
   size_t bytes() const override { return data_.size(); }
+  DType storage() const { return storage_; }
   double at(int64_t o, int64_t i) const { return load(data_.data(), storage_, o * in + i); }
 
  private:
@@ -46,11 +47,15 @@ class PlainWeight : public PackedWeight {
 
 // y_ro = Σ_i x_ri w_oi
 template <class Real>
-void linear(Tensor x, const PlainWeight& w, Tensor y) {
+void linear(Tensor x, const PlainWeight& w, Tensor y, Precision precision) {
+  const bool rounds = precision == Precision::bf16 && w.storage() == DType::bf16;
   for (int64_t r = 0; r < x.rows; ++r)
     for (int64_t o = 0; o < w.out; ++o) {
       double sum = 0;
-      for (int64_t i = 0; i < w.in; ++i) sum += x.row<Real>(r)[i] * w.at(o, i);
+      for (int64_t i = 0; i < w.in; ++i) {
+        const double xi = x.row<Real>(r)[i];
+        sum += (rounds ? rounded_to_bf16(xi) : xi) * w.at(o, i);
+      }
       y.row<Real>(r)[o] = static_cast<Real>(sum);
     }
 }

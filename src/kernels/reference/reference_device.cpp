@@ -86,7 +86,7 @@ class ReferenceDevice : public Device {
     return std::make_unique<reference::PlainWeight>(w, storage);
   }
   void linear(Tensor x, const PackedWeight& w, Tensor y) override {
-    reference::linear<Real>(x, static_cast<const reference::PlainWeight&>(w), y);
+    reference::linear<Real>(x, static_cast<const reference::PlainWeight&>(w), y, precision_);
   }
   std::unique_ptr<KvPool> make_kv_pool(const KvPoolSpec& spec) override {
     return std::make_unique<reference::PlainKvPool>(spec);
