@@ -78,7 +78,7 @@ def main():
     L.llama_log_set(quiet, None)
     theirs, scored = llama_perplexity(args.model, args.text, args.context, args.windows)
     done = subprocess.run([args.program, "perplexity", args.model, args.text, "--context", str(args.context), "--windows", str(args.windows),
-                           "--score", "last-half", "--kv", "f32", "--quiet", "--json", "-"], capture_output=True, text=True)
+                           "--score", "last-half", "--precision", "f32", "--kv", "f32", "--quiet", "--json", "-"], capture_output=True, text=True)
     if done.returncode != 0:
         print(done.stderr)
         return 1
