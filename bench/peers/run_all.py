@@ -2,7 +2,7 @@
 """Ours against PyTorch and llama.cpp: same shapes, same threads, same run, in turn (A B A B ...), ratios of medians.
 
     run_all.py --mfa build/release/mfa --python VENV/bin/python --out results.json [--rounds 5]
-               [--only train|training-attention|prefill|decode ...] [--sizes 14m 100m]
+               [--only train|training-attention|prefill|decode|model ...] [--sizes 14m 100m] [--model FILE.gguf]
 
 Each contender is a process of its own, one round after the other. Everything measured is kept in --out as it
 comes, and a later run adds to it. The tables go to stdout as markdown. --table only prints them.
@@ -17,18 +17,18 @@ from measure import run, wait_until_quiet
 from tables import render
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SECTIONS = ("train", "training-attention", "prefill", "decode")
+SECTIONS = ("train", "training-attention", "prefill", "decode", "model")
 
 
 class Contender:
     """A command, and how to read {name: seconds} and what else is worth keeping from the JSON that it prints."""
 
-    def __init__(self, name, command, peer):
-        self.name, self.command, self.peer = name, command, peer
+    def __init__(self, name, command, peer, row=0):
+        self.name, self.command, self.peer, self.row = name, command, peer, row
 
     def rows(self, result):
         if "rows" in result:  # ours
-            row = result["rows"][0]
+            row = result["rows"][self.row]
             return [{"name": self.name, "ours": True} | {k: row[k] for k in KEEP if k in row}]
         ways = result.get("ways") or [result | {"way": ""}]
         return [{"name": " ".join(x for x in (self.name, w["way"], w.get("dtype", "")) if x)} | w for w in ways]
@@ -37,8 +37,8 @@ class Contender:
 KEEP = ("seconds", "gflop_per_s", "gb_per_s", "gemm_share", "roofline_share", "tokens_per_s", "parameters", "activation_bytes")
 
 
-def ours(args, name, *words):
-    return Contender(name, [args.mfa, "bench", *map(str, words), "--threads", str(args.threads), "--quiet", "--json", "-"], False)
+def ours(args, name, *words, row=0):
+    return Contender(name, [args.mfa, "bench", *map(str, words), "--threads", str(args.threads), "--quiet", "--json", "-"], False, row)
 
 
 def script(args, name, file, *words):
@@ -62,6 +62,16 @@ def layer_case(args, phase, heads, context, llama):
         yield script(args, "llama.cpp", "llama_decode.py", *shape, "--layers", 1)
 
 
+def model_cases(args):
+    name = os.path.basename(args.model)
+    for tokens in (512, 2048):
+        prompt = ours(args, "mfa.cpp", "model", args.model, "--context", 1, "--prompt", tokens, row=1)  # behind the decoding
+        yield f"{name}, a prompt of {tokens} tokens", [prompt, script(args, "llama.cpp", "llama_model.py", args.model, "--context", tokens, "--prompt")]
+    for batch, context in ((1, 512), (1, 2048), (16, 512)):
+        shape = (args.model, "--context", context, "--batch", batch)
+        yield f"{name}, a token for each of {batch}, behind {context}", [ours(args, "mfa.cpp", "model", *shape), script(args, "llama.cpp", "llama_model.py", *shape)]
+
+
 def cases(args, bf16, llama):
     shapes = {
         "training-attention": [("train", 16, 1024)],
@@ -72,6 +82,9 @@ def cases(args, bf16, llama):
         if section == "train":
             for size in args.sizes:
                 yield section, f"training step, {size}", list(train_case(args, size, bf16))
+        if section == "model" and args.model and llama:
+            for case, contenders in model_cases(args):
+                yield section, case, contenders
         for phase, heads, context in shapes.get(section, ()):
             yield section, f"{heads} heads x 256, one KV head, {context} tokens", list(layer_case(args, phase, heads, context, llama))
 
@@ -125,6 +138,7 @@ def main():
     parser.add_argument("--sizes", nargs="+", choices=("14m", "100m"), default=("14m", "100m"))
     parser.add_argument("--heads", nargs="+", type=int, default=(16, 64), help="of decode")
     parser.add_argument("--contexts", nargs="+", type=int, default=(8192, 32768), help="of decode")
+    parser.add_argument("--model", help="a GGUF file that both open, for the section model; without it that is left out")
     parser.add_argument("--llama-context", type=int, default=8192, help="longest cache for llama.cpp: filling it costs its square")
     parser.add_argument("--compile", action="store_true", help="also PyTorch's compiled attention (FlexAttention)")
     parser.add_argument("--all-precisions", action="store_true", help="bf16 training in PyTorch also where the CPU emulates it")
@@ -136,7 +150,7 @@ def main():
     if not args.table:
         document["machine"] = machine_of(args)
         document["date"] = datetime.date.today().isoformat()
-        bf16, llama = document["machine"]["native_precision"] == "bf16", "decode" in args.only and has_llama(args)
+        bf16, llama = document["machine"]["native_precision"] == "bf16", {"decode", "model"} & set(args.only) and has_llama(args)
         plan = list(cases(args, bf16, llama))
         for number in range(args.rounds):
             for section, case, contenders in plan:

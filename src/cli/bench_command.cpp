@@ -23,7 +23,8 @@ class BenchCommand : public Command {
     train_->add_option("--steps", steps_, "Steps to time")->check(CLI::Range(1, 1000))->capture_default_str();
     layer_ = app->add_subcommand("attention", "One attention layer: decoding over the cache, a prompt, or training");
     bench_attention_.add_to(*layer_);
-    model_ = app->add_subcommand("model", "Decoding with a whole model behind a long cache, random or real weights");
+    model_ =
+        app->add_subcommand("model", "A whole model, random or real weights: decoding behind a long cache, prompts");
     bench_model_.add_to(*model_);
     for (CLI::App* sub : {train_, layer_, model_}) {
       sub->add_option("--threads", globals.threads, "Threads")->check(CLI::Range(1, 4096));

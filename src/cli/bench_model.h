@@ -1,4 +1,4 @@
-// mfa bench model: decoding with a whole model behind a long cache.
+// mfa bench model: a whole model decoding behind long caches, and computing prompts.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,7 +12,7 @@
 #include "kernels/device.h"
 #include "kernels/machine.h"
 #include "model_flags.h"
-#include "runtime/decode_bench.h"
+#include "runtime/step_bench.h"
 
 namespace mfa {
 
@@ -35,19 +35,24 @@ class BenchModel {
     std::unique_ptr<Engine> engine;
     std::optional<Hardware> hardware;  // to predict by
   };
+  struct Work {
+    int64_t context, batch, new_tokens;
+    bool prompt() const { return new_tokens > 1; }
+  };
   struct Row {
     nlohmann::ordered_json json;
     std::vector<std::string> cells;
   };
   Subject open(Device& device) const;
-  Row measure(TimedDevice& device, const MachineLimits& machine, const Subject& subject, int64_t context,
-              int64_t batch) const;
+  Row measure(TimedDevice& device, const MachineLimits& machine, const Subject& subject, const Work& work) const;
+  void predict(const Subject& subject, const Work& work, Row& row) const;
+  std::vector<Work> works() const;  // all decoding, then all prompts
   ModelConfig random_config() const;
   int64_t longest() const;
 
   std::string hardware_, hardware_file_;
   std::string model_, size_, attention_ = "mfa", precision_ = "auto", kv_ = "auto";
-  std::vector<int64_t> contexts_ = {1024}, batches_ = {1};
+  std::vector<int64_t> contexts_ = {1024}, prompts_, batches_ = {1};
   double seconds_ = 2;
   ModelFlags shape_;
 };

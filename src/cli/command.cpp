@@ -130,7 +130,8 @@ std::vector<std::unique_ptr<Command>> all_commands(CLI::App& app) {
       "Examples:\n  mfa bench train --size 14m --attention mfa\n  mfa bench attention --heads 64 --context 32768 "
       "--plot roofline.svg --sweep\n"
       "  mfa bench attention --heads 16,64 --context 32768 --attention mfa,mfa-kr --kv bf16,int8\n"
-      "  mfa bench model --size 100m --attention mfa --context 512,16384 --batch 1,4\n");
+      "  mfa bench model --size 100m --attention mfa --context 512,16384 --batch 1,4\n"
+      "  mfa bench model SmolLM2-135M --context 2048 --prompt 512\n");
   add(make_tokenizer_command(), "tokenizer", "Train, encode, decode",
       "Examples:\n  mfa tokenizer train --data corpus/ --vocab 8192 --out tok\n  mfa tokenizer encode model -p "
       "'Hello'\n"

@@ -12,7 +12,7 @@
 #include "kernels/precision.h"
 #include "model/config_json.h"
 #include "model/model_folder.h"
-#include "runtime/decode_bench.h"
+#include "runtime/step_bench.h"
 #include "runtime/engine.h"
 #include "runtime/kv_cache.h"
 #include "train/recipe.h"
@@ -167,8 +167,8 @@ void Comparer::measure(const std::string& variant, const ModelConfig& config, Co
   const DType weight_type = device_.precision() == Precision::bf16 ? DType::bf16 : DType::f32;
   Engine engine(device_, config, weights, {.weights = weight_type, .positions = options_.decode_context});
   constexpr double kSeconds = 0.5;
-  const DecodeBenchShape shape{.context = options_.decode_context, .kv_type = options_.kv_type};
-  row.decode_tokens_per_s = 1 / bench_decode(device_, engine, shape, kSeconds).seconds;
+  const StepBenchShape shape{.context = options_.decode_context, .kv_type = options_.kv_type};
+  row.decode_tokens_per_s = 1 / bench_step(device_, engine, shape, kSeconds).seconds;
   row.kv_bytes_per_token_allocated = KvCache(device_, config, options_.kv_type, 1).bytes_per_token();
   const Json json = {{"decode_tokens_per_s", row.decode_tokens_per_s},
                      {"kv_bytes_per_token_allocated", row.kv_bytes_per_token_allocated},

@@ -257,19 +257,21 @@ void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int6
     if (slot < 0 || slot >= spec.pages * tokens)
       bad_input("[kv append] slot {}, expected less than {}", slot, spec.pages * tokens);
   const KvLayout at(spec, kernels_.pages);
-  over_rows(static_cast<int64_t>(slots.size()), spec.numbers_per_token(), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t page = slots[static_cast<size_t>(r)] / tokens, offset = slots[static_cast<size_t>(r)] % tokens;
-      for (int64_t h = 0; h < spec.kv_heads; ++h) {
-        std::byte* const head = memory + (page * spec.kv_heads + h) * at.head_bytes;
-        append_vector(k.row<float>(r) + h * spec.key_dim, spec.key_dim, head, at.keys, at.key_scales(0), offset,
-                      spec.value_in_key, stores_rotated(spec));
-        if (!spec.value_in_key)
-          append_vector(v.row<float>(r) + h * spec.value_dim, spec.value_dim, head, at.values, at.value_scales(0),
-                        offset, true, stores_rotated(spec));
-      }
-    }
-  });
+  constexpr int64_t kLineOfItsOwn = 8;  // the numbers of a token lie in lines that it shares with other tokens only
+  over_rows(
+      static_cast<int64_t>(slots.size()), kLineOfItsOwn * spec.numbers_per_token(), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const int64_t page = slots[static_cast<size_t>(r)] / tokens, offset = slots[static_cast<size_t>(r)] % tokens;
+          for (int64_t h = 0; h < spec.kv_heads; ++h) {
+            std::byte* const head = memory + (page * spec.kv_heads + h) * at.head_bytes;
+            append_vector(k.row<float>(r) + h * spec.key_dim, spec.key_dim, head, at.keys, at.key_scales(0), offset,
+                          spec.value_in_key, stores_rotated(spec));
+            if (!spec.value_in_key)
+              append_vector(v.row<float>(r) + h * spec.value_dim, spec.value_dim, head, at.values, at.value_scales(0),
+                            offset, true, stores_rotated(spec));
+          }
+        }
+      });
 }
 
 void CpuDevice::attention_paged(const PagedAttentionArgs& args) {

@@ -1,4 +1,4 @@
-#include "runtime/decode_bench.h"
+#include "runtime/step_bench.h"
 
 #include <algorithm>
 #include <memory>
@@ -75,44 +75,47 @@ struct StepTimes {
 
 }  // namespace
 
-int64_t bench_cache_tokens(const DecodeBenchShape& shape) {
+int64_t bench_cache_tokens(const StepBenchShape& shape) {
   return shape.batch * ((shape.context + kPageRound - 1) / kPageRound * kPageRound);
 }
 
-DecodeBenchRow bench_decode(Device& device, Engine& engine, const DecodeBenchShape& shape, double budget,
-                            TimedDevice* clock) {
+StepBenchRow bench_step(Device& device, Engine& engine, const StepBenchShape& shape, double budget,
+                        TimedDevice* clock) {
   if (shape.context < 1 || shape.batch < 1 || shape.context > engine.positions())
     bad_input("[bench model] {} sequences of {} tokens, expected at least one of 1 to {}", shape.batch, shape.context,
               engine.positions());
+  if (shape.new_tokens < 1 || shape.new_tokens > shape.context)
+    bad_input("[bench model] new tokens, got {}, expected 1 to {}", shape.new_tokens, shape.context);
   const ModelConfig& config = engine.config();
   KvCache cache(device, config, shape.kv_type, bench_cache_tokens(shape));
   std::vector<std::unique_ptr<Sequence>> sequences;
   for (int64_t i = 0; i < shape.batch; ++i) {
     sequences.push_back(std::make_unique<Sequence>(cache));
-    sequences.back()->extend(shape.context - 1);
+    sequences.back()->extend(shape.context - shape.new_tokens);
   }
   fill_cache(device, config, cache, sequences);
-  std::vector<int32_t> ids(static_cast<size_t>(shape.batch));
+  std::vector<int32_t> ids(static_cast<size_t>(shape.batch * shape.new_tokens));
   std::vector<StepItem> items;
-  for (size_t i = 0; i < ids.size(); ++i)
-    items.push_back({sequences[i].get(), std::span(ids).subspan(i, 1), Wanted::last_logits, {}, {}});
+  const auto each = static_cast<size_t>(shape.new_tokens);
+  for (size_t i = 0; i < sequences.size(); ++i)
+    items.push_back({sequences[i].get(), std::span(ids).subspan(i * each, each), Wanted::last_logits, {}, {}});
   Random random(2);
-  constexpr int kWarm = 2, kLeast = 11;
+  const int warm = shape.new_tokens == 1 ? 2 : 1, least = shape.new_tokens == 1 ? 11 : 3;
   StepTimes times;
   double until = 0;
-  for (int step = 0; step < kWarm + kLeast || now_seconds() < until; ++step) {
+  for (int step = 0; step < warm + least || now_seconds() < until; ++step) {
     for (int32_t& id : ids) id = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocab)));
     if (clock != nullptr) clock->reset();
     const double began = now_seconds();
     engine.step(cache, items);
     const double ended = now_seconds();
-    for (const auto& sequence : sequences) sequence->truncate(shape.context - 1);
-    if (step == kWarm - 1) until = ended + budget;
-    if (step >= kWarm) times.add(ended - began, clock);
+    for (const auto& sequence : sequences) sequence->truncate(shape.context - shape.new_tokens);
+    if (step == warm - 1) until = ended + budget;
+    if (step >= warm) times.add(ended - began, clock);
   }
   return {.seconds = median(times.whole),
           .steps = static_cast<int64_t>(times.whole.size()),
-          .tokens = static_cast<double>(shape.batch),
+          .tokens = static_cast<double>(shape.batch * shape.new_tokens),
           .products = median(times.products),
           .attention = median(times.attention),
           .vectors = median(times.vectors),
