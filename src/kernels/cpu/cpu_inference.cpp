@@ -1,13 +1,10 @@
 // Inference: packed weights, cache pages, and how paged attention is handed to the threads.
-#include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "base/error.h"
 #include "kernels/cpu/cpu_device.h"
-#include "kernels/cpu/kv_layout.h"
+#include "kernels/cpu/kv_append.h"
 #include "kernels/cpu/parallel_rows.h"
-#include "kernels/hadamard.h"
 #include "kernels/paged_schedule.h"
 
 namespace mfa {
@@ -43,52 +40,6 @@ int64_t checked_product(const char* where, std::initializer_list<int64_t> sizes)
     product *= size;
   }
   return product;
-}
-
-// x[i] / scale to the nearest integer. The scale is rounded to bf16 first, so that its rounding costs no accuracy but
-// a clipped end: |x| / scale ≤ 127 · (1 + 2^-8).
-struct Int8Scale {
-  bf16 stored;
-  float value = 0;  // 0: all numbers are as good as zero
-  Int8Scale(const float* x, int64_t n) {
-    float largest = 0;
-    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(x[i]));
-    stored = to_bf16(largest / 127);
-    value = largest > 1e-30f ? to_float(stored) : 0;
-  }
-  int8_t quantize(float x) const {
-    const float q = value > 0 ? std::nearbyint(x / value) : 0;
-    return static_cast<int8_t>(q > 127 ? 127 : q < -127 ? -127 : q == q ? q : 0);
-  }
-};
-
-// One vector of one token into its page's head. dims_in_lanes: numbers are the matrix's outer index, tokens its rows.
-void append_vector(const float* x, int64_t dim, std::byte* head, const KvMatrix& m, int64_t scales, int64_t offset,
-                   bool dims_in_lanes, bool rotated) {
-  const auto place = [&](int64_t i) {
-    const int64_t outer = dims_in_lanes ? i : offset, row = dims_in_lanes ? offset : i;
-    return head + m.number(outer / m.width, row, outer % m.width);
-  };
-  if (m.type == DType::f32) {
-    for (int64_t i = 0; i < dim; ++i) std::memcpy(place(i), x + i, sizeof(float));
-  } else if (m.type == DType::bf16) {
-    for (int64_t i = 0; i < dim; ++i) {
-      const bf16 rounded = to_bf16(x[i]);
-      std::memcpy(place(i), &rounded, sizeof rounded);
-    }
-  } else {
-    const int64_t tokens = dims_in_lanes ? m.inner : m.outer;
-    for (int64_t begin = 0; begin < dim; begin += KvPoolSpec::kScaleGroup) {
-      const int64_t end = std::min(dim, begin + KvPoolSpec::kScaleGroup);
-      float numbers[KvPoolSpec::kScaleGroup];
-      std::copy(x + begin, x + end, numbers);
-      if (rotated) rotate_groups(numbers, end - begin);
-      const Int8Scale scale(numbers, end - begin);
-      std::memcpy(head + scales + (begin / KvPoolSpec::kScaleGroup * tokens + offset) * KvPoolSpec::kScaleBytes,
-                  &scale.stored, sizeof scale.stored);
-      for (int64_t i = begin; i < end; ++i) *place(i) = static_cast<std::byte>(scale.quantize(numbers[i - begin]));
-    }
-  }
 }
 
 void check_paged(const PagedAttentionArgs& args) {
@@ -257,21 +208,22 @@ void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int6
     if (slot < 0 || slot >= spec.pages * tokens)
       bad_input("[kv append] slot {}, expected less than {}", slot, spec.pages * tokens);
   const KvLayout at(spec, kernels_.pages);
-  constexpr int64_t kLineOfItsOwn = 8;  // the numbers of a token lie in lines that it shares with other tokens only
-  over_rows(
-      static_cast<int64_t>(slots.size()), kLineOfItsOwn * spec.numbers_per_token(), [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          const int64_t page = slots[static_cast<size_t>(r)] / tokens, offset = slots[static_cast<size_t>(r)] % tokens;
-          for (int64_t h = 0; h < spec.kv_heads; ++h) {
-            std::byte* const head = memory + (page * spec.kv_heads + h) * at.head_bytes;
-            append_vector(k.row<float>(r) + h * spec.key_dim, spec.key_dim, head, at.keys, at.key_scales(0), offset,
-                          spec.value_in_key, stores_rotated(spec));
-            if (!spec.value_in_key)
-              append_vector(v.row<float>(r) + h * spec.value_dim, spec.value_dim, head, at.values, at.value_scales(0),
-                            offset, true, stores_rotated(spec));
-          }
-        }
-      });
+  const bool rotated = stores_rotated(spec);
+  constexpr int64_t kNumberCost = 8;  // in numbers of ordinary work: many lie in a cache line of their own
+  const auto append = [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t page = slots[static_cast<size_t>(r)] / tokens, token = slots[static_cast<size_t>(r)] % tokens;
+      for (int64_t h = 0; h < spec.kv_heads; ++h) {
+        std::byte* const head = memory + (page * spec.kv_heads + h) * at.head_bytes;
+        append_vector(kernels_, k.row<float>(r) + h * spec.key_dim, spec.key_dim,
+                      {head, at.keys, at.key_scales(0), token, spec.value_in_key, rotated});
+        if (!spec.value_in_key)
+          append_vector(kernels_, v.row<float>(r) + h * spec.value_dim, spec.value_dim,
+                        {head, at.values, at.value_scales(0), token, true, rotated});
+      }
+    }
+  };
+  over_rows(static_cast<int64_t>(slots.size()), kNumberCost * spec.numbers_per_token(), append);
 }
 
 void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
