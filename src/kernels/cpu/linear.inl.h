@@ -105,14 +105,14 @@ inline void linear_tile(const LinearPiece& piece, const typename Panel::Weight* 
 template <int M, class Panel>
 inline void linear_rows_of(const LinearPiece& piece, int64_t row, int64_t k, int64_t depth, int64_t panel_begin,
                            int64_t panel_end) {
-  constexpr int kTogether = M == 1 ? 4 : M == 2 ? 2 : 1;
+  constexpr int kPanels = M == 1 ? 4 : M == 2 ? 2 : 1;
   const auto* x = static_cast<const typename Panel::Number*>(piece.x) + row * piece.x_row + k;
   float* y = piece.y + row * piece.y_row;
   const auto* w = static_cast<const typename Panel::Weight*>(piece.weight) + k * kPanel;
   int64_t panel = panel_begin;
-  for (; panel + kTogether <= panel_end; panel += kTogether)
-    linear_tile<M, kTogether, Panel>(piece, w + panel * piece.panel_numbers, depth, x, y + panel * kPanel,
-                                     piece.out - panel * kPanel, k > 0);
+  for (; panel + kPanels <= panel_end; panel += kPanels)
+    linear_tile<M, kPanels, Panel>(piece, w + panel * piece.panel_numbers, depth, x, y + panel * kPanel,
+                                   piece.out - panel * kPanel, k > 0);
   for (; panel < panel_end; ++panel)
     linear_tile<M, 1, Panel>(piece, w + panel * piece.panel_numbers, depth, x, y + panel * kPanel,
                              piece.out - panel * kPanel, k > 0);
