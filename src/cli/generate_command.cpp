@@ -83,7 +83,7 @@ class GenerateCommand : public Command {
     const GenerateResult result = generate(*session.engine, cache, prompt, sampler, options);
     printer.end();
     if (!logits_file_.empty()) write_npy(logits_file_, result.prompt_logits, {result.prompt_tokens, config.vocab});
-    report(result, printer, kv_bytes_per_token(config, session.kv_type), cache.bytes(), has_tokenizer);
+    report(result, printer, session, cache.bytes(), has_tokenizer);
   }
 
  private:
@@ -115,8 +115,8 @@ class GenerateCommand : public Command {
     return new_tokens;
   }
 
-  void report(const GenerateResult& result, const TokenPrinter& printer, int64_t kv_bytes, size_t kv_allocated,
-              bool has_tokenizer) {
+  void report(const GenerateResult& result, const TokenPrinter& printer, const ModelSession& session,
+              size_t kv_allocated, bool has_tokenizer) {
     const char* reason = stop_reason(result, printer);
     note(fmt::format("[generate] prompt {} tokens, {:.1f} tokens/s; {} new tokens, {:.1f} tokens/s ({})",
                      result.prompt_tokens, result.prefill_tokens_per_s, result.ids.size(), result.decode_tokens_per_s,
@@ -128,7 +128,8 @@ class GenerateCommand : public Command {
             {"generated_tokens", result.ids.size()},
             {"prefill_tokens_per_s", result.prefill_tokens_per_s},
             {"decode_tokens_per_s", result.decode_tokens_per_s},
-            {"kv_bytes_per_token", kv_bytes},
+            {"precision", name_of(session.precision)},
+            {"kv_bytes_per_token", kv_bytes_per_token(session.config, session.kv_type)},
             {"kv_bytes_allocated", kv_allocated}},
            has_tokenizer ? "" : fmt::format("{}\n", fmt::join(result.ids, " ")));
   }

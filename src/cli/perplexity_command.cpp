@@ -92,6 +92,7 @@ class PerplexityCommand : public Command {
       note(fmt::format("[perplexity] the model was made for {} tokens; longer windows may score poorly", made_for));
     ModelSession session = open_model(*device, inference_.model, inference_.session);
     options_.kv_type = session.kv_type;
+    precision_ = name_of(session.precision);
     const int64_t bytes = scored_bytes(tokenizer, text.size(), ids, windows);
     if (reference_.empty()) {
       const PerplexityResult r = perplexity(*device, *session.engine, ids, options_, WindowBar());
@@ -127,7 +128,8 @@ class PerplexityCommand : public Command {
                                      {"context", options_.context},
                                      {"stride", options_.stride > 0 ? options_.stride : options_.context},
                                      {"windows", windows},
-                                     {"score", score_}};
+                                     {"score", score_},
+                                     {"precision", precision_}};
     if (!more.is_null()) result.update(more);
     finish(result, fmt::format("perplexity {:.4f}, {:.4f} nats a token, {:.4f} bits a byte ({} tokens in {} windows of "
                                "{})\n{}",
@@ -160,7 +162,7 @@ class PerplexityCommand : public Command {
 
   InferenceFlags inference_;
   PerplexityOptions options_;
-  std::string file_, reference_, score_ = "all";
+  std::string file_, reference_, score_ = "all", precision_;
   bool no_bos_ = false;
 };
 

@@ -16,9 +16,9 @@ CAPACITY_ROW = {"name": str, "attention": str, "parameters": int, "active_parame
                 "kv_bytes_per_token": int, "slsd": (int, float), "frh": (int, float), "ter": (int, float), "flops_per_token_prefill": (int, float),
                 "flops_per_token_decode": (int, float), "flops_per_token_train": (int, float)}
 GENERATE = {"ids": list, "text": str, "prompt_tokens": int, "generated_tokens": int, "prefill_tokens_per_s": float,
-            "decode_tokens_per_s": float, "kv_bytes_per_token": int, "kv_bytes_allocated": int}
+            "decode_tokens_per_s": float, "precision": str, "kv_bytes_per_token": int, "kv_bytes_allocated": int}
 PERPLEXITY = {"perplexity": float, "nll_per_token": float, "bits_per_byte": float, "tokens": int, "bytes": int,
-              "context": int}
+              "context": int, "precision": str}
 INFO = {"architecture": str, "parameters": int, "active_parameters": int, "layers": list, "weight_types": dict,
         "weight_bytes": int, "kv_bytes_per_token": int, "tokenizer": str, "chat_template": (str, type(None))}
 EXPORT = {"out": str, "tensors": int, "bytes": int}

@@ -1,9 +1,11 @@
 """What a trained model does: repeatable text, numbers that agree with independent arithmetic."""
 
 import math
+import os
 import shutil
 import subprocess
 import unittest
+from pathlib import Path
 
 from program import ProgramTest
 
@@ -100,6 +102,17 @@ class TrainGenerate(ProgramTest):
                 self.assertEqual(self.json("info", self.models[attention])["kv_bytes_per_token"], numbers * 2 * LAYERS)
                 row = self.json("capacity", self.models[attention])["rows"][0]
                 self.assertEqual(row["kv_bytes_per_token"], numbers * 2 * LAYERS)
+
+    def test_precision_follows_the_file_and_the_cpu(self):
+        self.ok("export", self.models["mfa"], self.folder / "bf16", "--format", "hf", "--type", "bf16")
+        path = os.environ.get("MFA_CPU_PATH") or ("avx512" if "avx512_bf16" in Path("/proc/cpuinfo").read_text() else "")
+        native = "bf16" if path == "avx512" else "f32"
+        for model, flags, expected in ((self.folder / "bf16", (), native), (self.models["mfa"], (), "f32"),
+                                       (self.folder / "bf16", ("--precision", "f32"), "f32"),
+                                       (self.models["mfa"], ("--precision", "bf16"), "bf16")):
+            with self.subTest(model=model, flags=flags):
+                for command in (("generate", model, "-p", "The river ", "-n", 2), ("perplexity", model, self.corpus)):
+                    self.assertEqual(self.json(*command, *flags)["precision"], expected)
 
     def test_folded_export_says_the_same(self):
         plain = self.json("perplexity", self.models["mfa-kr"], self.corpus)

@@ -14,9 +14,11 @@ class ProductCounter : public ForwardingDevice {
   using ForwardingDevice::ForwardingDevice;
   void linear(Tensor x, const PackedWeight& w, Tensor y) override {
     ++products;
+    in = precision();
     ForwardingDevice::linear(x, w, y);
   }
   int64_t products = 0;
+  Precision in = Precision::f32;  // of the last product
 };
 
 class EngineStep : public ::testing::Test {
@@ -84,6 +86,20 @@ TEST_F(EngineStep, SequencesShareEachProduct) {
   counter_.products = 0;
   engine_->step(*cache_, items);
   EXPECT_EQ(counter_.products, products_of_one);
+}
+
+// Two models of one process may be made for different precisions; the device is left as it was.
+TEST_F(EngineStep, MultipliesInItsOwnPrecision) {
+  for (const Precision device : {Precision::f32, Precision::bf16}) {
+    counter_.set_precision(device);
+    for (const std::optional<Precision> own : {std::optional<Precision>{}, {Precision::f32}, {Precision::bf16}}) {
+      engine_ = std::make_unique<Engine>(counter_, config_, weights_,
+                                         EngineOptions{.weights = DType::bf16, .precision = own});
+      alone(Wanted::last_logits, 3);
+      EXPECT_EQ(counter_.in, own.value_or(device));
+      EXPECT_EQ(counter_.precision(), device);
+    }
+  }
 }
 
 }  // namespace
