@@ -31,12 +31,14 @@ ModelSession open_model(Device& device, const std::filesystem::path& model, cons
   const std::string stored = main_type(*file);
   const bool stored_f32 = is_f32(stored);
   session.kv_type = parse_kv(options.kv, stored_f32 ? DType::f32 : DType::bf16);
-  session.precision =
+  const Precision asked =
       options.precision == "auto" && stored_f32 ? Precision::f32 : parse_precision(options.precision, device);
   // On a CPU that multiplies in f32, bf16 weights stay bf16 in memory: half the bytes to read, the same numbers. Of f16
   // and quantized weights bf16 keeps 8 bits, which is what they are made of; --precision f32 keeps all of them.
   const bool as_stored = options.precision == "auto" || is_bf16(stored);
-  session.weight_type = session.precision == Precision::bf16 || (as_stored && !stored_f32) ? DType::bf16 : DType::f32;
+  session.weight_type = asked == Precision::bf16 || (as_stored && !stored_f32) ? DType::bf16 : DType::f32;
+  // Weights that were asked to be bf16 are; products of them are never emulated.
+  session.precision = device.info().native_precision == Precision::bf16 ? asked : Precision::f32;
   StreamedWeights weights(device, session.config, *file);
   const int64_t positions = options.positions > 0 ? options.positions : session.config.context;
   const MemoryPlan plan = plan_memory(session.config, session.weight_type, session.kv_type, positions, positions);

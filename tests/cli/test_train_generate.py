@@ -109,7 +109,7 @@ class TrainGenerate(ProgramTest):
         native = "bf16" if path == "avx512" else "f32"
         for model, flags, expected in ((self.folder / "bf16", (), native), (self.models["mfa"], (), "f32"),
                                        (self.folder / "bf16", ("--precision", "f32"), "f32"),
-                                       (self.models["mfa"], ("--precision", "bf16"), "bf16")):
+                                       (self.models["mfa"], ("--precision", "bf16"), native)):
             with self.subTest(model=model, flags=flags):
                 for command in (("generate", model, "-p", "The river ", "-n", 2), ("perplexity", model, self.corpus)):
                     self.assertEqual(self.json(*command, *flags)["precision"], expected)
