@@ -18,10 +18,9 @@ import time
 import llama_cpp as llama
 import numpy as np
 
+from llama_session import KV_TYPES, WAYS, Session, open_model
+
 WIDTH, FFN, VOCAB = 256, 256, 512
-CHUNK = 512  # tokens of a prompt at once
-KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30}
-WAYS = {"flash attention": 1, "products": 0}  # llama.cpp's flash_attn_type
 
 
 def write_model(path, layers, heads, head_dim):
@@ -63,44 +62,15 @@ def write_model(path, layers, heads, head_dim):
     out.close()
 
 
-class Session:
-    def __init__(self, model, context, kv, way):
-        p = llama.llama_context_default_params()
-        p.n_ctx, p.n_batch, p.n_ubatch = context + CHUNK, CHUNK, CHUNK
-        p.n_threads = p.n_threads_batch = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
-        p.type_k = p.type_v = KV_TYPES[kv]
-        p.flash_attn_type = WAYS[way]
-        self.context = llama.llama_init_from_model(model, p)
-        if not self.context:
-            raise SystemExit(f"llama.cpp refuses {kv} KV with {way}")
-        self.memory = llama.llama_get_memory(self.context)
-        self.batch = llama.llama_batch_init(CHUNK, 0, 1)
-
-    def run(self, first, count):
-        """Tokens at positions first ... first + count - 1; logits of the last, as a sampler would want."""
-        b = self.batch
-        b.n_tokens = count
-        for i in range(count):
-            b.token[i], b.pos[i], b.n_seq_id[i], b.logits[i] = (first + i) % VOCAB, first + i, 1, i == count - 1
-            b.seq_id[i][0] = 0
-        if llama.llama_decode(self.context, b):
-            raise SystemExit("llama_decode failed")
-        llama.llama_synchronize(self.context)
-
-    def token_seconds(self, depth, tokens):
-        llama.llama_memory_clear(self.memory, True)
-        for first in range(0, depth, CHUNK):
-            self.run(first, min(CHUNK, depth - first))
-        times = []
-        for i in range(tokens):
-            began = time.perf_counter()
-            self.run(depth + i, 1)
-            times.append(time.perf_counter() - began)
-        return statistics.median(times[1:])
-
-    def close(self):
-        llama.llama_batch_free(self.batch)
-        llama.llama_free(self.context)
+def token_seconds(session, depth, tokens):
+    llama.llama_memory_clear(session.memory, True)
+    session.prompt(depth)
+    times = []
+    for i in range(tokens):
+        began = time.perf_counter()
+        session.step([(depth + i, 0, True)])
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
 
 
 def main():
@@ -110,19 +80,16 @@ def main():
     parser.add_argument("--kv", choices=KV_TYPES, default="f16")
     parser.add_argument("--model", help="where the random model is, or is to be written")
     args = parser.parse_args()
-    llama.llama_backend_init()
-    quiet = llama.llama_log_callback(lambda level, text, data: None)  # held here, since the library calls it later
-    llama.llama_log_set(quiet, None)
     with tempfile.TemporaryDirectory() as folder:
         path = args.model or os.path.join(folder, "random.gguf")
         if not os.path.exists(path):
             write_model(path, args.layers, args.heads, args.head_dim)
-        model = llama.llama_model_load_from_file(path.encode(), llama.llama_model_default_params())
+        model = open_model(path)
         rows = []
         for way in WAYS:
             session = Session(model, args.context, args.kv, way)
-            empty = session.token_seconds(1, args.tokens)
-            full = session.token_seconds(args.context - args.tokens, args.tokens)
+            empty = token_seconds(session, 1, args.tokens)
+            full = token_seconds(session, args.context - args.tokens, args.tokens)
             session.close()
             rows.append(
                 {

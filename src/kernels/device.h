@@ -20,8 +20,8 @@ namespace mfa {
 
 enum class NormKind { rms, layer };
 
-// What products multiply in. bf16: matmul rounds both operands to bf16 and sums in f32; where the hardware multiplies
-// bf16, so do linear with bf16 weights, attention, and paged attention over a bf16 cache.
+// What products multiply in. bf16: matmul rounds both operands to bf16 and sums in f32; on paths that multiply bf16
+// so do linear with bf16 weights, attention, and paged attention over a bf16 cache.
 enum class Precision { f32, bf16 };
 
 struct DeviceInfo {
