@@ -7,7 +7,7 @@
 //   Values in keys: dims in the lanes; a few keys at a time are unpacked and rotated into L1, scores are dot products
 //     (paged_shared_keys.inl.h), or with bf16 products, of quarters of vectors (paged_ready_keys.inl.h).
 //   Rotation on read: a split's start rotates the queries, a token's offset in the split the key: R(start + offset) =
-//     R(start) R(offset). An offset's angle is read from the tables every kKeyBlock tokens and turned from there: whole
+//     R(start) R(offset). An offset's angle is read from the tables every kDotKeys tokens and turned from there: whole
 //     tables would cost 8·half bytes a token, more than a bf16 key, and from L2 they take the time of the turning.
 //   int8: integer queries and probabilities, of 16 or 8 bits as the path multiplies them (Int8Products), times 8-bit
 //     keys and values, summed in 32 bits, scaled for each 64 dims. Scores of keys that hold their values are f32: 8-bit
@@ -31,11 +31,17 @@
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
 // over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of
 // separate K and V at 16 heads, 1.08 × at 64 (bf16, 32k), 0.74 × at 4 (f32): unpacking and turning a key is a sixth of
-// the work of 16 rows on it, half of its time a wait for the first touch of the key. Tried there, without gain: keys
-// fetched into L1 a block ahead, longer rows against conflicts in L1, Chebyshev's recurrence, 4, 8 or 16 keys at a
-// time, angles from the table alone (1.03 ×), angles of a tile's 64 tokens from L2 with the queries turned for each
-// tile (1.1 × at 4 heads: the loads are the bound, not the operations), horizontal adds (1.02 ×). Tried for many rows:
-// bf16 blocks unpacked to f32 once, then shared by the tiles of a block of rows (1.02 ×).
+// the work of 16 rows on it. Since then dot products take 0.96 × of their time with 16 rows and 0.82 × with 4 (AVX2 on
+// Zen 4): there the scores of 16 rows take 270 cycles a key for products, of which 256 are FMAs, and 86 for unpacking
+// and turning it, of which 64 are FMAs, and separate keys 285 in all. To reach 1.1 × both would have to run at once,
+// for which 12 sums leave AVX2 no registers. Tried on Zen 3, without gain: keys fetched into L1 a block ahead, longer
+// rows against conflicts in L1, Chebyshev's recurrence, 4, 8 or 16 keys at a time, angles from the table alone
+// (1.03 ×), angles of a tile's 64 tokens from L2 with the queries turned for each tile (1.1 × at 4 heads), horizontal
+// adds (1.02 ×); for many rows: bf16 blocks unpacked to f32 once, then shared by the tiles of a block of rows (1.02 ×).
+// Tried on Zen 4: a table of angles for 64, 128 or 256 tokens (16 rows: products 1.1 ×, as it takes L1 from queries),
+// rows of queries or the next dims of keys fetched into L1 (1.0 ×), all keys turned from the middle of eight (0.9 × the
+// turning in L1), keys of four rows turned in registers, two at a time (0.85 × at 4 heads in all, but its angles must
+// come from a table, and those of other numbers of rows then too).
 #pragma once
 
 #include "kernels/cpu/paged_ready_keys.inl.h"
@@ -217,12 +223,13 @@ inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const Pag
   const int64_t value_blocks = s.value_pad / kBlock;
   const int64_t values = piece.bf16_products ? value_blocks / 2 * (tokens / 2) / kPart * tiles_of(kTwoBlockRows) *
                                                    two_block_touches(rows, at.shared)
-                                             : value_blocks * tokens / kPart * tiles;
-  const int64_t scores = (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles;
+                                             : value_blocks * tokens / kPart * tiles * lane_touches(rows);
+  const int64_t scores = (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles *
+                         (piece.bf16_products ? 1 : lane_touches(rows));
   if (!at.shared) return values + scores;
   if (readies_keys(piece, at)) return values + ready_parts(tokens, s.key_pad, rows);
-  const int64_t unpack = tokens / kKeyBlock * s.key_pad / (2 * kBlock) * kUnpackParts;
-  return values + unpack + (tokens + 3) / 4 * (s.key_pad / kLanes / kPart) * ((rows + kDotRows - 1) / kDotRows);
+  const int64_t unpack = tokens / kDotKeys * s.key_pad / (2 * kBlock) * kUnpackParts;
+  return values + unpack + (tokens + kDotKeys - 1) / kDotKeys * dot_parts(s.key_pad) * dot_tiles(rows);
 }
 
 // Queries of a split whose keys hold their values.

@@ -5,8 +5,8 @@
 // (bf16). int8: 2·kTileRows multiply-adds for two or four numbers of k (Int8Products).
 // Pair products: the same where the path multiplies bf16: A in bf16, B's rows in pairs, 2·kTileRows multiply-adds for
 //   two numbers of k, nothing to unpack.
-// Dot products: C[rows × 4 keys] = A[rows × dims] · K[4 keys × dims]^T with dims in the lanes; the sum across lanes
-//   costs about kLanes·2 operations a tile.
+// Dot products: C[rows × 8 keys] = A[rows × dims] · K[8 keys × dims]^T with dims in the lanes; the sum across lanes
+//   costs about kLanes·2 operations a row and four keys.
 //
 // Each number of C is one chain along k (dot: kLanes chains and one tree), whatever the number of rows.
 #pragma once
@@ -80,15 +80,24 @@ inline void with_bf16_block(bool paired, const std::byte* data, int64_t width, F
   f(Bf16Block{numbers});
 }
 
-template <int M, class Block>
+// How often a step of a lane tile touches memory ahead: where a step reads two lines of an f32 page, so often that one
+// or two tiles of rows touch each line of the next page 1.5 to 2 times (see two_block_touches). Once a step, 8 rows
+// took 1.5 × the time on AVX-512; where a step reads one line, more touches gain nothing.
+inline int64_t lane_touches(int64_t rows) {
+  constexpr bool two_lines = 2 * kLanes * sizeof(float) > 64;
+  if (!two_lines || rows > 2 * kTileRows) return 1;
+  return rows <= kTileRows ? 3 : 2;
+}
+
+template <int M, int kTouches, class Block>
 inline void lane_tile(int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row, bool add,
                       Ahead& ahead) {
   Vec sum[M][2];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 2; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
-  AheadInTile soon(ahead, k);
+  AheadInTile soon(ahead, k * kTouches);
   for (int64_t p = 0; p < k; ++p) {
-    soon.touch();
+    for (int i = 0; i < kTouches; ++i) soon.touch();
     Vec row[2];  // and a loop over it: with the loop written out, g++ 12 keeps the sums of f32 blocks in memory (2.5 ×)
     b.load_row(p, row[0], row[1]);
     for (int i = 0; i < M; ++i) {
@@ -127,9 +136,20 @@ inline void even_tiles(int64_t rows, F&& f) {
 template <class Block>
 inline void lane_product(int64_t rows, int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row,
                          bool add, Ahead& ahead) {
-  even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
-    lane_tile<decltype(count)::value>(k, a + r * a_row, a_row, b, c + r * c_row, c_row, add, ahead);
-  });
+  const auto tiles = [&](auto often) {
+    even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
+      lane_tile<decltype(count)::value, decltype(often)::value>(k, a + r * a_row, a_row, b, c + r * c_row, c_row, add,
+                                                                ahead);
+    });
+  };
+  switch (lane_touches(rows)) {
+    case 3:
+      return tiles(Count<3>{});
+    case 2:
+      return tiles(Count<2>{});
+    default:
+      return tiles(Count<1>{});
+  }
 }
 
 constexpr bool kTwoBlocks = kBf16Products;  // avx2's 16 registers hold the sums of one
@@ -262,35 +282,71 @@ inline void int_product(int64_t rows, int64_t k, const Number* a, int64_t a_row,
   });
 }
 
-template <int M>
-inline void dot_tile(int64_t dims, const float* a, int64_t a_row, const float* keys, int64_t key_row, float* c,
-                     int64_t c_row) {
-  Vec sum[M][4];
-  for (int i = 0; i < M; ++i)
-    for (int j = 0; j < 4; ++j) sum[i][j] = zero();
+constexpr int kDotRows = kTileRows / 2 < 6 ? kTileRows / 2 : 6;  // × 4 keys
+constexpr int64_t kDotKeys = 8;  // unpacked at a time where values live inside keys: 8 KB at 256 dims
+
+// Sums over dims in the lanes of M rows and N keys, to sums[row][kDotKeys][kLanes].
+template <int M, int N>
+inline void dot_tile(int64_t dims, const float* a, int64_t a_row, const float* keys, int64_t key_row, float* sums) {
+  constexpr bool few_rows = M <= N;
+  constexpr int kFew = few_rows ? M : N, kMany = few_rows ? N : M;
+  const float *few_at = few_rows ? a : keys, *many_at = few_rows ? keys : a;
+  const int64_t few_row = few_rows ? a_row : key_row, many_row = few_rows ? key_row : a_row;
+  Vec sum[kFew][kMany];
+  for (int i = 0; i < kFew; ++i)
+    for (int j = 0; j < kMany; ++j) sum[i][j] = zero();
   for (int64_t p = 0; p < dims; p += kLanes) {
-    Vec av[M];  // and one key at a time: with 12 sums, all 16 registers of AVX2
-    for (int i = 0; i < M; ++i) av[i] = load(a + i * a_row + p);
-    for (int j = 0; j < 4; ++j) {
-      const Vec key = load(keys + j * key_row + p);
-      for (int i = 0; i < M; ++i) sum[i][j] = fma(av[i], key, sum[i][j]);
+    Vec few[kFew];  // and one of the many at a time: with 12 sums, all 16 registers of AVX2
+    for (int i = 0; i < kFew; ++i) few[i] = load(few_at + i * few_row + p);
+    for (int j = 0; j < kMany; ++j) {
+      const Vec one = load(many_at + j * many_row + p);
+      for (int i = 0; i < kFew; ++i) sum[i][j] = fma(few[i], one, sum[i][j]);
     }
   }
-  for (int i = 0; i < M; ++i) store_sums(c + i * c_row, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < N; ++j) store(sums + (i * kDotKeys + j) * kLanes, few_rows ? sum[i][j] : sum[j][i]);
 }
 
-constexpr int kDotRows = kTileRows / 2;
-
-// c[row][key] for `count` keys, rounded up to whole fours; dims whole vectors.
-inline void dot_product(int64_t rows, int64_t count, int64_t dims, const float* a, int64_t a_row, const float* keys,
-                        int64_t key_row, float* c, int64_t c_row, Ahead& ahead) {
-  even_tiles<kDotRows>(rows, [&](int64_t r, auto size) {
-    for (int64_t j = 0; j < count; j += 4) {
-      ahead.touch(dims / kLanes / kPart);
-      dot_tile<decltype(size)::value>(dims, a + r * a_row, a_row, keys + j * key_row, key_row, c + r * c_row + j,
-                                      c_row);
+// c[row][key] of M rows and kDotKeys keys. Sums across lanes wait in L1: at a tile's end they would hold up the next
+// tile (1.15 × the time of 16 rows, out of L1).
+template <int M>
+inline void dot_rows(int64_t dims, const float* a, int64_t a_row, const float* keys, int64_t key_row, float* c,
+                     int64_t c_row) {
+  alignas(64) float sums[M * kDotKeys * kLanes];
+  if constexpr (M <= kDotRows) {
+    for (int j = 0; j < kDotKeys; j += 4)
+      dot_tile<M, 4>(dims, a, a_row, keys + j * key_row, key_row, sums + j * kLanes);
+  } else {
+    dot_tile<M, 3>(dims, a, a_row, keys, key_row, sums);
+    dot_tile<M, 3>(dims, a, a_row, keys + 3 * key_row, key_row, sums + 3 * kLanes);
+    dot_tile<M, 2>(dims, a, a_row, keys + 6 * key_row, key_row, sums + 6 * kLanes);
+  }
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < kDotKeys; j += 4) {
+      const float* four = sums + (i * kDotKeys + j) * kLanes;
+      store_sums(c + i * c_row + j, load(four), load(four + kLanes), load(four + 2 * kLanes), load(four + 3 * kLanes));
     }
-  });
+}
+
+// Tiles of kDotRows rows, of which some take a row more if that leaves no small one behind, whose few chains would wait
+// for each other.
+inline int64_t dot_tiles(int64_t rows) {
+  const int64_t whole = rows / kDotRows, rest = rows % kDotRows;
+  return whole + (rest > whole ? 1 : 0);
+}
+
+inline int64_t dot_parts(int64_t dims) { return 2 * dims / kLanes / kPart; }  // for Ahead, of a tile
+
+// c[row][key] of kDotKeys keys; dims whole vectors.
+inline void dot_product(int64_t rows, int64_t dims, const float* a, int64_t a_row, const float* keys, int64_t key_row,
+                        float* c, int64_t c_row, Ahead& ahead) {
+  for (int64_t tiles = dot_tiles(rows); tiles > 0; --tiles) {
+    const int64_t m = rows > tiles * kDotRows ? kDotRows + 1 : min_of(rows, kDotRows);
+    ahead.touch(dot_parts(dims));
+    with_count<kDotRows + 1>(
+        m, [&](auto count) { dot_rows<decltype(count)::value>(dims, a, a_row, keys, key_row, c, c_row); });
+    rows -= m, a += m * a_row, c += m * c_row;
+  }
 }
 
 }  // namespace

@@ -14,7 +14,6 @@ constexpr int64_t kPagedRows = kMostPagedRows / kLanes * kLanes;
 constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
 constexpr int64_t kBlock = 2 * kLanes;
 constexpr KvPath kPages = {kLanes, kBf16Products ? 2 : 1, Int8Products::kTogether};
-constexpr int64_t kKeyBlock = 8;     // keys unpacked at a time where values live inside keys: 16 KB at 256 dims
 constexpr int64_t kUnpackParts = 4;  // for Ahead: a block of keys by two blocks of dims takes the time of two parts
 constexpr float kNoKeySeen = -1e30f;
 
@@ -51,7 +50,7 @@ struct PagedScratch {
     turned = take(spec.value_in_key ? kPagedRows * key_pad : 0);  // rotated back by the split's start
     step = take(spec.value_in_key ? key_pad : 0);                 // rotation by one token: cos, sin
     logits = take(kPagedRows * kPagedTile);                       // [rows][kPagedTile]
-    block = take(max_of(kBlock * max_of(key_pad, kPagedTile), kKeyBlock * key_pad));
+    block = take(max_of(kBlock * max_of(key_pad, kPagedTile), kDotKeys * key_pad));
     key_scales = take(small ? key_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);  // [groups][tile]
     value_scales = take(small ? value_pad / KvPoolSpec::kScaleGroup * kPagedTile + kPagedTile : 0);
     int_queries = reinterpret_cast<Int8Products::Query*>(take(small ? kPagedRows * key_pad / 2 : 0));

@@ -182,8 +182,8 @@ inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedS
   const bool rotated = piece.args->key_cos.data != nullptr;
   const int64_t half = rotated ? piece.args->key_cos.cols : 0;
   const bool whole = half % kBlock == 0;
-  for (int64_t j = 0; j < t.count; j += kKeyBlock) {
-    const int64_t n = min_of(kKeyBlock, t.count - j);
+  for (int64_t j = 0; j < t.count; j += kDotKeys) {
+    const int64_t n = min_of(kDotKeys, t.count - j);
     if (whole && rotated) unpack_rotated(piece, at, s, t, j, n, ahead);
     unpack_plain(at, s, t, j, n, whole ? 2 * half : 0, ahead);
     for (int64_t i = 0; !whole && i < n; ++i) {
@@ -191,7 +191,7 @@ inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedS
       rotate_row(key, key, row_of(piece.args->key_cos, t.in_split + j + i),
                  row_of(piece.args->key_sin, t.in_split + j + i), half, 1);
     }
-    dot_product(rows, n, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad, s.logits + j,
+    dot_product(rows, s.key_pad, rotated ? s.turned : s.queries, s.key_pad, s.block, s.key_pad, s.logits + j,
                 kPagedTile, ahead);
   }
 }
