@@ -221,11 +221,11 @@ inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const Pag
   const auto tiles_of = [&](int64_t tile) { return (rows + tile - 1) / tile; };
   const int64_t tokens = piece.spec.page_tokens, tiles = tiles_of(kTileRows);
   const int64_t value_blocks = s.value_pad / kBlock;
+  const int64_t touches = piece.bf16_products || piece.spec.type == DType::i8 ? 1 : lane_touches(rows);
   const int64_t values = piece.bf16_products ? value_blocks / 2 * (tokens / 2) / kPart * tiles_of(kTwoBlockRows) *
                                                    two_block_touches(rows, at.shared)
-                                             : value_blocks * tokens / kPart * tiles * lane_touches(rows);
-  const int64_t scores = (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles *
-                         (piece.bf16_products ? 1 : lane_touches(rows));
+                                             : value_blocks * tokens / kPart * tiles * touches;
+  const int64_t scores = (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles * touches;
   if (!at.shared) return values + scores;
   if (readies_keys(piece, at)) return values + ready_parts(tokens, s.key_pad, rows);
   const int64_t unpack = tokens / kDotKeys * s.key_pad / (2 * kBlock) * kUnpackParts;
