@@ -31,7 +31,7 @@
 // Measured on Zen 3, two threads: 1.08 – 1.2 × the roofline time for 16 or 64 heads × 256 over bf16, 1.25 for 4 heads
 // over f32, which the bandwidth bounds; int8 takes 0.85 × the bf16 time. Values in keys take 1.21 × the time of
 // separate K and V at 16 heads, 1.08 × at 64 (bf16, 32k), 0.74 × at 4 (f32): unpacking and turning a key is a sixth of
-// the work of 16 rows on it. Since then dot products take 0.96 × of their time with 16 rows and 0.82 × with 4 (AVX2 on
+// the work of 16 rows on it. Since then 4 rows take 0.9 × of that time, 16 rows 0.92 – 1.03 × by the minute (AVX2 on
 // Zen 4): there the scores of 16 rows take 270 cycles a key for products, of which 256 are FMAs, and 86 for unpacking
 // and turning it, of which 64 are FMAs, and separate keys 285 in all. To reach 1.1 × both would have to run at once,
 // for which 12 sums leave AVX2 no registers. Tried on Zen 3, without gain: keys fetched into L1 a block ahead, longer
