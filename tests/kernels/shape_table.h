@@ -206,6 +206,10 @@ inline const std::vector<PagedCase> paged{
     {"mla absorbed bf16", {1, 72, 64, true, 16, 0, DType::bf16}, 5, {{90, 1}, {3, 5}}},
     {"mla, a narrow last block", {1, 20, 16, true, 16, 0, DType::bf16}, 5, {{90, 1}, {3, 5}}},
     {"mfa-kr", {1, 48, 48, true, 64}, 26, {{130, 1}, {0, 70}}, 0, false, 24},
+    // Tiles of dot products have 1 to 7 rows, of lane products 1 to 14; pages are fetched ahead by three rules.
+    {"mfa-kr, 1 to 5 rows", {1, 32, 32, true, 64}, 1, {{70, 1}, {9, 2}, {64, 3}, {130, 4}, {1, 5}}, 0, false, 16},
+    {"mfa-kr, 7 to 13 rows", {1, 32, 32, true, 64}, 1, {{0, 7}, {57, 8}, {3, 10}, {20, 11}, {6, 13}}, 0, false, 16},
+    {"mfa-kr, 14 to 29 rows", {1, 32, 32, true, 64}, 1, {{40, 14}, {5, 16}, {9, 20}, {0, 29}}, 0, false, 16},
     {"mfa-kr 256 bf16", {1, 256, 256, true, 64, 0, DType::bf16}, 16, {{65, 1}, {10, 2}}, 0, false, 128},
     {"mfa-kr, 3 heads bf16", {1, 64, 64, true, 64, 0, DType::bf16}, 3, {{700, 1}, {0, 30}}, 0, false, 32},
     {"mfa-kr, pages of 80 bf16", {1, 64, 64, true, 80, 0, DType::bf16}, 9, {{330, 1}, {0, 170}}, 0, false, 32},

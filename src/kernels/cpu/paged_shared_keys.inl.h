@@ -176,7 +176,8 @@ inline void turn_queries(const PagedScratch& s, int64_t half, int64_t rows) {
   }
 }
 
-// Scores where values live inside keys: dot products.
+// Scores where values live inside keys: dot products. Keys behind the tile's last are what they were; their scores are
+// masked or not read.
 inline void dot_scores(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
                        int64_t rows, Ahead& ahead) {
   const bool rotated = piece.args->key_cos.data != nullptr;
