@@ -123,6 +123,13 @@ inline void with_count(int64_t m, F&& f) {
     with_count<M - 1>(m, f);
   }
 }
+// The same where only some counts may come; the last stands for any other.
+template <int M, int... kOthers, class F>
+inline void with_one_of(int64_t m, F&& f) {
+  if constexpr (sizeof...(kOthers) > 0)
+    if (m != M) return with_one_of<kOthers...>(m, f);
+  f(Count<M>{});
+}
 template <int M, class F>
 inline void even_tiles(int64_t rows, F&& f) {
   int64_t tiles = (rows + M - 1) / M;
@@ -142,14 +149,7 @@ inline void lane_product(int64_t rows, int64_t k, const float* a, int64_t a_row,
                                                                 ahead);
     });
   };
-  switch (lane_touches(rows)) {
-    case 3:
-      return tiles(Count<3>{});
-    case 2:
-      return tiles(Count<2>{});
-    default:
-      return tiles(Count<1>{});
-  }
+  with_one_of<3, 2, 1>(lane_touches(rows), tiles);
 }
 
 constexpr bool kTwoBlocks = kBf16Products;  // avx2's 16 registers hold the sums of one
@@ -212,16 +212,7 @@ inline void pair_product_of_two(int64_t rows, int64_t k, const uint16_t* a, int6
           ahead);
     });
   };
-  switch (touches) {
-    case 6:
-      return tiles(Count<6>{});
-    case 4:
-      return tiles(Count<4>{});
-    case 3:
-      return tiles(Count<3>{});
-    default:
-      return tiles(Count<2>{});
-  }
+  with_one_of<6, 4, 3, 2>(touches, tiles);
 }
 
 // A block of 8-bit keys, rows of dims in groups: what its vectors are multiplied with, and what comes of a sum.
