@@ -137,10 +137,10 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
       if (whole && pairs) {
         if (c + 2 * kBlock <= two_blocks_end) {
           pair_product_of_two<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, kBlock * v.inner, out,
-                                     s.value_pad, true, two_block_touches(rows, at.shared), ahead);
+                                     s.value_pad, two_block_touches(rows, at.shared), ahead);
           c += kBlock;
         } else {
-          pair_product<Pairs>(rows, t.count, s.half_weights, kPagedTile, data, width, out, s.value_pad, true, ahead);
+          pair_product<true, Pairs>(rows, t.count, s.half_weights, kPagedTile, data, width, out, s.value_pad, ahead);
         }
         continue;
       }

@@ -32,13 +32,14 @@ struct Ahead {
 constexpr int64_t kPart = 8;
 
 // The same inside a tile's loop, without a branch: a prefetch at each of `steps` steps. Rounded up, a little beyond the
-// end at the last: a line that is left out is waited for when its page comes.
+// end at the last: a line that is left out is waited for when its page comes. Only a page's last tiles divide: each
+// tile would wait for it.
 struct AheadInTile {
   const std::byte* next;
   int64_t step;
-  AheadInTile(Ahead& ahead, int64_t steps) : next(ahead.next) {
-    const int64_t left = max_of(0, ahead.end - ahead.next + steps - 1) / steps;
-    step = min_of((ahead.step + kPart - 1) / kPart, left);
+  AheadInTile(Ahead& ahead, int64_t steps) : next(ahead.next), step((ahead.step + kPart - 1) / kPart) {
+    const int64_t left = max_of(0, ahead.end - ahead.next);
+    if (left < step * steps) step = (left + steps - 1) / steps;
     ahead.next += step * steps;
   }
   void touch() {
@@ -93,6 +94,7 @@ template <int M, int kTouches, class Block>
 inline void lane_tile(int64_t k, const float* a, int64_t a_row, Block b, float* c, int64_t c_row, bool add,
                       Ahead& ahead) {
   Vec sum[M][2];
+#pragma GCC unroll 14
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 2; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
   AheadInTile soon(ahead, k * kTouches);
@@ -100,11 +102,13 @@ inline void lane_tile(int64_t k, const float* a, int64_t a_row, Block b, float* 
     for (int i = 0; i < kTouches; ++i) soon.touch();
     Vec row[2];  // and a loop over it: with the loop written out, g++ 12 keeps the sums of f32 blocks in memory (2.5 ×)
     b.load_row(p, row[0], row[1]);
+#pragma GCC unroll 14
     for (int i = 0; i < M; ++i) {
       const Vec av = splat(a[i * a_row + p]);
       for (int j = 0; j < 2; ++j) sum[i][j] = fma(av, row[j], sum[i][j]);
     }
   }
+#pragma GCC unroll 14
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < 2; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
 }
@@ -166,49 +170,74 @@ inline int64_t two_block_touches(int64_t rows, bool values_in_keys) {
 
 // k numbers of B in (k + 1) / 2 pairs of rows, of one block or of two that lie `block` numbers apart; behind an odd k,
 // nothing of the last pair's second row is used.
-template <int M, int kBlocks, int kTouches, class Pairs>
-inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_t* b, int64_t width, int64_t block,
-                      float* c, int64_t c_row, bool add, Ahead& ahead) {
-  constexpr int kVecs = 2 * kBlocks;
-  Vec sum[M][kVecs];
-  for (int i = 0; i < M; ++i)
-    for (int j = 0; j < kVecs; ++j) sum[i][j] = add ? load(c + i * c_row + j * kLanes) : zero();
-  const auto add_pair = [&](int64_t p, const auto& load_pair) {
+template <int M, int kBlocks, class Pairs>
+struct PairTile {
+  static constexpr int kVecs = 2 * kBlocks;
+  int64_t a_row, width, block, c_row;
+
+  template <class Load>
+  void add_pair(const uint16_t* a, const uint16_t* b, Vec (&sum)[M][kVecs], const Load& load_pair) const {
     typename Pairs::Pair x[kVecs];
     for (int j = 0; j < kVecs; ++j) x[j] = load_pair(b + j / 2 * block + j % 2 * 2 * kLanes);
+#pragma GCC unroll 14
     for (int i = 0; i < M; ++i) {
-      const auto av = Pairs::splat(a + i * a_row + p);
+      const auto av = Pairs::splat(a + i * a_row);
       for (int j = 0; j < kVecs; ++j) sum[i][j] = Pairs::add(av, x[j], sum[i][j]);
     }
-  };
-  AheadInTile soon(ahead, (k + 1) / 2 * kTouches);
-  int64_t p = 0;
-  for (; p + 2 <= k; p += 2, b += 2 * width) {
-    for (int i = 0; i < kTouches; ++i) soon.touch();
-    add_pair(p, [](const uint16_t* from) { return Pairs::load(from); });
   }
-  if (p < k) add_pair(p, [](const uint16_t* from) { return Pairs::load_first(from); });
-  for (int i = 0; i < M; ++i)
-    for (int j = 0; j < kVecs; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
+  template <bool kAdd, int kTouches>
+  void whole_pairs(int64_t k, const uint16_t* a, const uint16_t* b, float* c, Ahead& ahead) const {
+    Vec sum[M][kVecs];
+#pragma GCC unroll 14
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < kVecs; ++j) sum[i][j] = kAdd ? load(c + i * c_row + j * kLanes) : zero();
+    AheadInTile soon(ahead, k / 2 * kTouches);
+    for (const uint16_t* const end = a + k / 2 * 2; a < end; a += 2, b += 2 * width) {
+      for (int i = 0; i < kTouches; ++i) soon.touch();
+      add_pair(a, b, sum, [](const uint16_t* from) { return Pairs::load(from); });
+    }
+    keep(sum, c);
+  }
+  // Apart, or the sums of all tiles would go through memory before and behind the loop (1.2 × the time of values).
+  [[gnu::noinline]] void last_number(const uint16_t* a, const uint16_t* b, float* c) const {
+    Vec sum[M][kVecs];
+#pragma GCC unroll 14
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < kVecs; ++j) sum[i][j] = load(c + i * c_row + j * kLanes);
+    add_pair(a, b, sum, [](const uint16_t* from) { return Pairs::load_first(from); });
+    keep(sum, c);
+  }
+  void keep(const Vec (&sum)[M][kVecs], float* c) const {
+#pragma GCC unroll 14
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < kVecs; ++j) store(c + i * c_row + j * kLanes, sum[i][j]);
+  }
+};
+template <int M, int kBlocks, int kTouches, bool kAdd, class Pairs>
+inline void pair_tile(int64_t k, const uint16_t* a, int64_t a_row, const uint16_t* b, int64_t width, int64_t block,
+                      float* c, int64_t c_row, Ahead& ahead) {
+  const PairTile<M, kBlocks, Pairs> tile{a_row, width, block, c_row};
+  tile.template whole_pairs<kAdd, kTouches>(k, a, b, c, ahead);
+  if (k % 2 != 0) tile.last_number(a + k - 1, b + (k - 1) * width, c);
 }
 
-template <class Pairs>
+template <bool kAdd, class Pairs>
 inline void pair_product(int64_t rows, int64_t k, const uint16_t* a, int64_t a_row, const std::byte* b, int64_t width,
-                         float* c, int64_t c_row, bool add, Ahead& ahead) {
+                         float* c, int64_t c_row, Ahead& ahead) {
   even_tiles<kTileRows>(rows, [&](int64_t r, auto count) {
-    pair_tile<decltype(count)::value, 1, 2, Pairs>(k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b), width,
-                                                   0, c + r * c_row, c_row, add, ahead);
+    pair_tile<decltype(count)::value, 1, 2, kAdd, Pairs>(k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b),
+                                                         width, 0, c + r * c_row, c_row, ahead);
   });
 }
-// Of two whole blocks, for short k: fewer numbers of A are read, and fewer sums wait for each other at a tile's end (64
-// numbers of k: 0.88 × the time). touches: two_block_touches.
+// Added to c, of two whole blocks, for short k: fewer numbers of A are read, and fewer sums wait for each other at a
+// tile's end (64 numbers of k: 0.88 × the time). touches: two_block_touches.
 template <class Pairs>
 inline void pair_product_of_two(int64_t rows, int64_t k, const uint16_t* a, int64_t a_row, const std::byte* b,
-                                int64_t block, float* c, int64_t c_row, bool add, int64_t touches, Ahead& ahead) {
+                                int64_t block, float* c, int64_t c_row, int64_t touches, Ahead& ahead) {
   const auto tiles = [&](auto often) {
     even_tiles<kTwoBlockRows>(rows, [&](int64_t r, auto count) {
-      pair_tile<decltype(count)::value, 2, decltype(often)::value, Pairs>(
-          k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b), 2 * kLanes, block, c + r * c_row, c_row, add,
+      pair_tile<decltype(count)::value, 2, decltype(often)::value, true, Pairs>(
+          k, a + r * a_row, a_row, reinterpret_cast<const uint16_t*>(b), 2 * kLanes, block, c + r * c_row, c_row,
           ahead);
     });
   };
@@ -244,17 +273,20 @@ inline void int_tile(int64_t k, const Number* a, int64_t a_row, const Block& b, 
   constexpr int64_t kTogether = Int8Products::kTogether;
   constexpr int kVecs = 2 * kBlocks;
   IntVec sum[M][kVecs];
+#pragma GCC unroll 14
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < kVecs; ++j) sum[i][j] = b.begin(row + i);
   const auto* numbers = reinterpret_cast<const int8_t*>(b.data);
   for (int64_t p = 0; p < k; p += kTogether, numbers += kTogether * b.width) {
     IntVec x[kVecs];
     for (int j = 0; j < kVecs; ++j) x[j] = Block::load(numbers + j / 2 * block + j % 2 * kTogether * kLanes);
+#pragma GCC unroll 14
     for (int i = 0; i < M; ++i) {
       const IntVec av = Int8Products::splat(a + i * a_row + p);
       for (int j = 0; j < kVecs; ++j) sum[i][j] = Block::add(av, x[j], sum[i][j]);
     }
   }
+#pragma GCC unroll 14
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < kVecs; ++j) {
       float* to = c + i * c_row + j * kLanes;
@@ -284,16 +316,19 @@ inline void dot_tile(int64_t dims, const float* a, int64_t a_row, const float* k
   const float *few_at = few_rows ? a : keys, *many_at = few_rows ? keys : a;
   const int64_t few_row = few_rows ? a_row : key_row, many_row = few_rows ? key_row : a_row;
   Vec sum[kFew][kMany];
+#pragma GCC unroll 14
   for (int i = 0; i < kFew; ++i)
     for (int j = 0; j < kMany; ++j) sum[i][j] = zero();
   for (int64_t p = 0; p < dims; p += kLanes) {
     Vec few[kFew];  // and one of the many at a time: with 12 sums, all 16 registers of AVX2
     for (int i = 0; i < kFew; ++i) few[i] = load(few_at + i * few_row + p);
+#pragma GCC unroll 14
     for (int j = 0; j < kMany; ++j) {
       const Vec one = load(many_at + j * many_row + p);
       for (int i = 0; i < kFew; ++i) sum[i][j] = fma(few[i], one, sum[i][j]);
     }
   }
+#pragma GCC unroll 14
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < N; ++j) store(sums + (i * kDotKeys + j) * kLanes, few_rows ? sum[i][j] : sum[j][i]);
 }

@@ -59,7 +59,7 @@ inline void lane_scores(const PagedPiece& piece, const KvLayout& at, const Paged
     const int64_t width = at.keys.block_width(block);
     if constexpr (kBf16Products) {
       if (whole && at.keys.grouped() && piece.bf16_products) {
-        pair_product<Pairs>(rows, dim, s.half_queries, s.key_pad, data, width, logits, kPagedTile, false, ahead);
+        pair_product<false, Pairs>(rows, dim, s.half_queries, s.key_pad, data, width, logits, kPagedTile, ahead);
         continue;
       }
     }
