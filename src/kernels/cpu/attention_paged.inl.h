@@ -200,17 +200,16 @@ inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedS
   add_values(piece, at, s, state, t, rows, ahead);
 }
 
-// state = state ⊕ (maximum, sum, out): both rescaled to the larger maximum.
-inline void fold(const PagedState& state, const float* maximum, const float* sum, const float* out, int64_t rows,
-                 int64_t value_pad) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const float highest = state.maximum[r] > maximum[r] ? state.maximum[r] : maximum[r];
-    const float old_factor = exp_of(state.maximum[r] - highest), new_factor = exp_of(maximum[r] - highest);
+// Rows [begin, end) of state = state ⊕ more: both rescaled to the larger maximum.
+inline void fold(const PagedState& state, const PagedState& more, int64_t begin, int64_t end, int64_t value_pad) {
+  for (int64_t r = begin; r < end; ++r) {
+    const float highest = state.maximum[r] > more.maximum[r] ? state.maximum[r] : more.maximum[r];
+    const float old_factor = exp_of(state.maximum[r] - highest), new_factor = exp_of(more.maximum[r] - highest);
     state.maximum[r] = highest;
-    state.sum[r] = state.sum[r] * old_factor + sum[r] * new_factor;
+    state.sum[r] = state.sum[r] * old_factor + more.sum[r] * new_factor;
     float* folded = state.out + r * value_pad;
     for (int64_t c = 0; c < value_pad; c += kLanes) {
-      const Vec added = load(out + r * value_pad + c) * splat(new_factor);
+      const Vec added = load(more.out + r * value_pad + c) * splat(new_factor);
       store(folded + c, fma(load(folded + c), splat(old_factor), added));
     }
   }
@@ -276,7 +275,8 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
   for (PagedTile next; t.count > 0 && t.first < end; t = next) {
     next = tile_at(t.first + t.count);
     const int64_t coming = t.first - t.offset + pages_ahead * tokens;
-    if (t.offset == 0) ahead = coming < high ? Ahead(head_of(coming / tokens), at.head_bytes, parts) : Ahead();
+    if (t.offset == 0)
+      ahead = coming < high ? Ahead(head_of(coming / tokens), at.head_bytes, parts, piece.fetch_into_l1) : Ahead();
     paged_tile(piece, at, s, state, rows, t, next, biased || t.first < all_low || t.first + t.count > all_high, ahead);
   }
 }
@@ -302,18 +302,19 @@ inline void paged_splits(const PagedPiece& piece) {
     const PagedState state(piece.spec, s.split, rows);
     state.clear();
     paged_split(piece, at, s, state, rows, split);
-    fold(total, state.maximum, state.sum, state.out, rows, pad);
+    fold(total, state, 0, rows, pad);
   }
 }
 
-inline void paged_finish(const PagedPiece& piece, int64_t splits) {
+// Rows [begin, end) of the piece.
+inline void paged_finish(const PagedPiece& piece, int64_t splits, int64_t begin, int64_t end) {
   const int64_t rows = piece.row_end - piece.row_begin, pad = value_stride(piece.spec);
   const PagedState total(piece.spec, piece.states, rows);
   for (int64_t split = 1; split < splits; ++split) {
     const PagedState state(piece.spec, piece.states + split * paged_state(piece.spec, rows), rows);
-    fold(total, state.maximum, state.sum, state.out, rows, pad);
+    fold(total, state, begin, end, pad);
   }
-  for (int64_t r = 0; r < rows; ++r) {
+  for (int64_t r = begin; r < end; ++r) {
     const PagedRow at = row_at(piece, piece.row_begin + r);
     float* out = row_of(piece.args->out, at.row) + at.head * piece.spec.value_dim;
     const Vec inverse = splat(1.0f / total.sum[r]);

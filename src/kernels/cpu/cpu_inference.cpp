@@ -235,6 +235,7 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
   for (PagedPiece& piece : paged_pieces_) {
     piece.bf16_products = bf16_products;
     piece.angles = angles;
+    piece.fetch_into_l1 = fetches_into_l1();
     splits += piece.split_end - piece.split_begin;
   }
   // Few blocks of rows (decode): their splits are done apart, then folded. Many: each block folds as it goes. Both fold
@@ -263,7 +264,7 @@ void CpuDevice::paged_together(const PagedAttentionArgs& args) {
     piece.scratch = memory + thread * (scratch + state);
     piece.states = piece.scratch + scratch;
     kernels_.paged_splits(piece);
-    kernels_.paged_finish(piece, 1);
+    kernels_.paged_finish(piece, 1, 0, piece.row_end - piece.row_begin);
   };
   parallel_tasks(static_cast<int64_t>(paged_pieces_.size()), std::cref(task));
 }
@@ -308,8 +309,12 @@ void CpuDevice::paged_apart(const PagedAttentionArgs& args, int64_t splits) {
     for (int64_t i = 0; i < splits; ++i) task(i, 0);
   else
     parallel_tasks(splits, std::cref(task));
-  for (size_t i = 0; i < n_pieces; ++i)
-    kernels_.paged_finish(paged_pieces_[i], paged_pieces_[i].split_end - paged_pieces_[i].split_begin);
+  for (size_t i = 0; i < n_pieces; ++i) {
+    const PagedPiece& piece = paged_pieces_[i];
+    const int64_t n = piece.split_end - piece.split_begin;
+    const auto finish = [&](int64_t begin, int64_t end) { kernels_.paged_finish(piece, n, begin, end); };
+    over_rows(piece.row_end - piece.row_begin, n * args.pool->spec().value_dim, finish);
+  }
 }
 
 }  // namespace mfa

@@ -21,29 +21,39 @@ namespace {
 struct Ahead {
   const std::byte *next = nullptr, *end = nullptr;
   int64_t step = 0;  // bytes a part
+  bool into_l1 = false;
   Ahead() = default;
-  Ahead(const std::byte* begin, int64_t bytes, int64_t parts)
-      : next(begin), end(begin + bytes), step(bytes / max_of(1, parts) + 1) {}
+  Ahead(const std::byte* begin, int64_t bytes, int64_t parts, bool into)
+      : next(begin), end(begin + bytes), step(bytes / max_of(1, parts) + 1), into_l1(into) {}
   void touch(int64_t parts) {
     const std::byte* const stop = end - next > step * parts ? next + step * parts : end;
-    for (; next < stop; next += 64) __builtin_prefetch(next, 0, 2);
+    for (; next < stop; next += 64) fetch(next, into_l1);
+  }
+  static void fetch(const std::byte* line, bool into_l1) {
+    if (into_l1)
+      __builtin_prefetch(line, 0, 3);
+    else
+      __builtin_prefetch(line, 0, 2);
   }
 };
 constexpr int64_t kPart = 8;
 
-// The same inside a tile's loop, without a branch: a prefetch at each of `steps` steps. Rounded up, a little beyond the
-// end at the last: a line that is left out is waited for when its page comes. Only a page's last tiles divide: each
-// tile would wait for it.
+// The same inside a tile's loop, without a branch that depends on data: a prefetch at each of `steps` steps. Rounded
+// up, a little beyond the end at the last: a line that is left out is waited for when its page comes. Only a page's
+// last tiles divide: each tile would wait for it.
 struct AheadInTile {
   const std::byte* next;
   int64_t step;
-  AheadInTile(Ahead& ahead, int64_t steps) : next(ahead.next), step((ahead.step + kPart - 1) / kPart) {
+  const bool into_l1;
+  AheadInTile(Ahead& ahead, int64_t steps)
+      : next(ahead.next), step((ahead.step + kPart - 1) / kPart), into_l1(ahead.into_l1) {
     const int64_t left = max_of(0, ahead.end - ahead.next);
     if (left < step * steps) step = (left + steps - 1) / steps;
     ahead.next += step * steps;
   }
-  void touch() {
-    __builtin_prefetch(next, 0, 2);
+  void touch() { touch(into_l1); }
+  void touch(bool into) {
+    Ahead::fetch(next, into);
     next += step;
   }
 };

@@ -1,4 +1,6 @@
 // Which path this process runs.
+#include <unistd.h>
+
 #include <cstdlib>
 #include <string>
 
@@ -52,6 +54,15 @@ const KernelTable& choose_kernels() {
   for (const std::string_view path : {"avx512", "avx2"})
     if (cpu_can_run(path)) return *find_kernels(path);
   return plain_kernels();
+}
+
+bool fetches_into_l1() {
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+  static const bool large = sysconf(_SC_LEVEL1_DCACHE_SIZE) >= 48 << 10;
+  return large;
+#else
+  return false;
+#endif
 }
 
 }  // namespace mfa

@@ -172,22 +172,24 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
     even = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0x88);
     odd = _mm512_maskz_shuffle_i32x4(0xffff, a, b, 0xdd);
   }
-  // A quarter of a vector's pairs, four times.
-  static Pair splat_quarter(const uint16_t* p) {
-    return _mm512_maskz_broadcast_i32x4(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  // A slice of a vector: two of its pairs. To splat 64 bits is part of the load; of 128 bits it is a shuffle (Zen 5).
+  static constexpr int kSlices = 8;
+  static Pair splat_slice(const uint16_t* p) {
+    long long slice;
+    __builtin_memcpy(&slice, p, sizeof slice);
+    return _mm512_set1_epi64(slice);
   }
-  // p[4l + j] = the sum of quarter l of x[j], for the 4 quarters of a vector.
-  static void store_quarter_sums(float* p, const Vec (&x)[4]) {
-    constexpr __mmask8 kAll = 0xff;
-    __m512 y[2];
-    // Numbers i + 2 to i: of x[j] in the first half of a quarter, of x[j + 2] in the second.
-    for (int j = 0; j < 2; ++j)
-      y[j] = _mm512_add_ps(_mm512_mask_blend_ps(0xcccc, x[j].v, x[j + 2].v),
-                           _mm512_castpd_ps(_mm512_maskz_shuffle_pd(kAll, _mm512_castps_pd(x[j].v),
-                                                                    _mm512_castps_pd(x[j + 2].v), 0x55)));
-    const __m512 odd = _mm512_mask_blend_ps(0xaaaa, y[1], y[0]);
-    const __m512 even = _mm512_mask_blend_ps(0xaaaa, y[0], y[1]);
-    _mm512_storeu_ps(p, _mm512_add_ps(even, _mm512_maskz_permute_ps(0xffff, odd, 0xb1)));
+  // Slices 2l of a and of b in quarter l, and slices 2l + 1.
+  static void interleave_slices(Pair& a, Pair& b) {
+    const Pair even = _mm512_maskz_unpacklo_epi64(0xff, a, b);
+    b = _mm512_maskz_unpackhi_epi64(0xff, a, b);
+    a = even;
+  }
+  // p[4l + 2j + i] = the sum of slice 2l + i of x[j].
+  static void store_slice_sums(float* p, const Vec (&x)[2]) {
+    const __m512 first = _mm512_maskz_shuffle_ps(0xffff, x[0].v, x[1].v, 0x88);
+    const __m512 second = _mm512_maskz_shuffle_ps(0xffff, x[0].v, x[1].v, 0xdd);
+    _mm512_storeu_ps(p, _mm512_add_ps(first, second));
   }
 };
 // p[0 … 3] = the sums of the lanes of a, b, c, d.

@@ -157,8 +157,6 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Pair seconds(Pair a, Pair b) { return {a.second, b.second}; }
   // (cos, −sin) to (sin, cos).
   static Pair quarter_turn(Pair x) { return {zero() - x.second, x.first}; }
-  // A quarter of a vector's pairs, four times.
-  static Pair splat_quarter(const uint16_t* p) { return splat(p); }
   // The first halves of a and b, and the second halves.
   static void split_halves(Pair a, Pair b, Pair& first, Pair& second) {
     static_assert(kLanes == 4);
@@ -178,8 +176,12 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Vec lanes(Vec a, Vec b) {
     return {__builtin_shufflevector(a.v, b.v, kFrom...)};
   }
-  // p[4l + j] = the sum of quarter l of x[j], for the 4 quarters of a vector.
-  static void store_quarter_sums(float* p, const Vec (&x)[4]) {
+  // A slice of a vector is a pair, and a quarter.
+  static constexpr int kSlices = 4;
+  static Pair splat_slice(const uint16_t* p) { return splat(p); }
+  static void interleave_slices(Pair&, Pair&) {}
+  // p[4l + j] = slice l of x[j].
+  static void store_slice_sums(float* p, const Vec (&x)[4]) {
     static_assert(kLanes == 4);
     for (int l = 0; l < 4; ++l)
       for (int j = 0; j < 4; ++j) p[4 * l + j] = x[j].v[l];
