@@ -269,6 +269,10 @@ void CpuDevice::paged_together(const PagedAttentionArgs& args) {
   parallel_tasks(static_cast<int64_t>(paged_pieces_.size()), std::cref(task));
 }
 
+// Numbers of states that all threads fold: each then reads what the others wrote. Two threads of Zen 5: 0.99 × the time
+// of 64 heads over 32k tokens, but 1.02 × of 16.
+constexpr int64_t kWorthFoldingTogether = 1 << 19;
+
 void CpuDevice::paged_apart(const PagedAttentionArgs& args, int64_t splits) {
   const int64_t scratch = kernels_.paged_scratch(args.pool->spec());
   float* const memory = scratch_.floats(static_cast<size_t>(num_threads() * scratch));
@@ -313,7 +317,11 @@ void CpuDevice::paged_apart(const PagedAttentionArgs& args, int64_t splits) {
     const PagedPiece& piece = paged_pieces_[i];
     const int64_t n = piece.split_end - piece.split_begin;
     const auto finish = [&](int64_t begin, int64_t end) { kernels_.paged_finish(piece, n, begin, end); };
-    over_rows(piece.row_end - piece.row_begin, n * args.pool->spec().value_dim, finish);
+    const int64_t rows = piece.row_end - piece.row_begin;
+    if (rows * n * args.pool->spec().value_dim < kWorthFoldingTogether)
+      finish(0, rows);
+    else
+      parallel_for(rows, std::cref(finish));
   }
 }
 

@@ -2,33 +2,42 @@
 //
 // Values want dims in the lanes, so a page has them there, in pairs of keys. Scores want pairs of dims, and sums across
 // lanes cost more than the products of a few rows. So a group of 16 keys is made ready in L1: pairs of keys become
-// pairs of dims, those are rotated, and quarters of vectors are exchanged, so that a vector holds four pairs of dims of
-// each of four keys. A score is the sum of a quarter then, and a fold of four vectors gives the scores of 16 keys.
+// pairs of dims, those are rotated, and slices of vectors are exchanged, so that a vector holds a slice, two pairs of
+// dims, of each of eight keys. A score is the sum of a slice then, and a fold of two vectors gives those of 16 keys.
 //
 // A last block of one vector, and halves that end within a vector (48 dims: 24), do not pair as they lie: such keys are
 // gathered first, at two loads and two stores for 16 dims of four keys.
 //
-// Keys are made ready step by step between the products of the group before, a step after each row, also across tiles:
+// Keys are made ready step by step between the products of the group before, a step after some rows, also across tiles:
 // shifts, shuffles and roundings run beside products, as long as they are spread evenly (all at once: 1.15 × the time
 // of 16 rows).
 //
 // Angles are read from a table of offsets in a split, 4·half bytes each (AngleTable): R(start + offset) = R(start)
 // R(offset), and R(start) turns the queries. bf16 angles are off by 2^-9 of a number at most, as bf16 keys are.
 //
-// Measured on Zen 4 out of L2: the scores of a key of 256 dims take 78, 162, 561 cycles with 4, 16, 64 rows, of which
-// 32, 128, 512 are products of queries and 16 of angles. Every operation of 512 bits takes one of two pairs of units
-// for a cycle, so that with few rows their number is the bound: 48 products, 8 shifts and 8 blends (exchange of pairs),
-// 8 permutations and 8 xors (quarter turns), 8 roundings of two each, 8 shuffles (quarters). Tried, without gain: sums
-// across all lanes and no exchange of quarters (1.1 ×), shifts by loads from odd addresses (1.0 ×), quarters exchanged
-// by partial stores or by partial loads (1.1 ×), quarter turns from the table (1.2 × with 4 rows in place: twice the
-// bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×: queries twice in L1),
-// with 4 rows one angle for the four keys of a vector (0.95 × out of L2, no gain in place), both keys of a pair by two
-// byte permutations (1.06 ×), keys transposed whole to the lanes of a vector (1.13, 1.08, 1.07 ×), pages three or four
-// ahead (1.02 – 1.1 ×) or touched group by group (1.0 ×), with 4 rows half of the making beside the products of values
-// (0.92 × out of L2, 1.08 × in place, where keys of a whole tile wait in L2), splits of 256 or 1,024 tokens (1.0 ×),
-// each line of a page touched once only (1.17 ×: a prefetch is dropped where the queue of misses is full), pairs of
-// keys swapped in half of the page's dims, so that one blend does for a shift and a blend (1.0 ×), tiles of 32 keys
-// (1.1 ×), angles fetched past L1 (1.0 ×), loops aligned to 32 or 64 bytes (1.0 ×).
+// Measured on Zen 5 out of L2: the scores of a key of 256 dims take 55, 92, 290 cycles with 4, 16, 64 rows, of which
+// products of queries and angles are 24, 72, 264, and separate keys take 28, 68, 260. There two units multiply, and
+// what shuffles across quarters of a vector, shuffles bytes or rounds takes a quarter of a product's turn from them
+// (24 of the making's 130 operations a key); shifts, blends, xors and shuffles within quarters are free. Splats of 64
+// bits are part of a load and those of 128 are shuffles, hence slices: quarters, four pairs of each of four keys, took
+// 1.06 × the time of 64 rows and 1.0 × of 16, but 0.85 × of 4, whose eight sums wait for each other here. Tried there,
+// without gain: quarter turns by shifts or by shuffles of words (1.0 ×; none at all, which is wrong, 0.95 ×), making
+// spread thinner over the tiles of 32 and 64 rows (1.02 ×), no fetching of the next vectors into L1 (1.02 ×).
+//
+// Measured on Zen 4 out of L2, in quarters: 78, 162, 561 cycles with 4, 16, 64 rows, of which 32, 128, 512 are products
+// of queries and 16 of angles. Every operation of 512 bits takes one of two pairs of units for a cycle there, so that
+// with few rows their number is the bound: 48 products, 8 shifts and 8 blends (exchange of pairs), 8 permutations and 8
+// xors (quarter turns), 8 roundings of two each, 8 shuffles (quarters); slices have 8 more, and no splats that shuffle.
+// Tried, without gain: sums across all lanes and no exchange of quarters (1.1 ×), shifts by loads from odd addresses
+// (1.0 ×), quarters exchanged by partial stores or by partial loads (1.1 ×), quarter turns from the table (1.2 × with 4
+// rows in place: twice the bytes in L2), one angle for two keys 8 tokens apart with queries turned for either (1.05 ×:
+// queries twice in L1), with 4 rows one angle for the four keys of a vector (0.95 × out of L2, no gain in place), both
+// keys of a pair by two byte permutations (1.06 ×), keys transposed whole to the lanes of a vector (1.13, 1.08,
+// 1.07 ×), pages three or four ahead (1.02 – 1.1 ×) or touched group by group (1.0 ×), with 4 rows half of the making
+// beside the products of values (0.92 × out of L2, 1.08 × in place, where keys of a whole tile wait in L2), splits of
+// 256 or 1,024 tokens (1.0 ×), each line of a page touched once only (1.17 ×: a prefetch is dropped where the queue of
+// misses is full), pairs of keys swapped in half of the page's dims, so that one blend does for a shift and a blend
+// (1.0 ×), tiles of 32 keys (1.1 ×), angles fetched past L1 (1.0 ×), loops aligned to 32 or 64 bytes (1.0 ×).
 #pragma once
 
 #include "kernels/cpu/paged_shared_keys.inl.h"
@@ -123,28 +132,29 @@ inline void gather_group(const PagedPiece& piece, const KvLayout& at, const Page
 template <class Pairs = Bf16Pairs>
 inline void pair_queries(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t rows) {
   if constexpr (kBf16Products) {
-    const int64_t half = rotated_half(piece);
+    const int64_t half = rotated_half(piece), pad = s.key_pad;
     pair_dims(s, at, half);
-    for (int64_t u = 0; u < s.key_pad / kBlock; ++u) {
-      const auto each_row = [&](int64_t column, const auto& pairs_of) {
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t to = (r / kReadyRows * s.key_pad + u * kBlock) * kReadyRows + r % kReadyRows * kBlock;
-          Pairs::store(s.half_turned + to, pairs_of(s.queries + r * s.key_pad + column));
+    uint16_t* to = s.half_turned;
+    for (int64_t first = 0; first < rows; first += kReadyRows)
+      for (int64_t u = 0; u < pad / kBlock; ++u, to += kReadyRows * kBlock) {
+        const auto each_row = [&](int64_t column, const auto& pairs_of) {
+          for (int64_t r = 0; r < min_of(kReadyRows, rows - first); ++r)
+            Pairs::store(to + r * kBlock, pairs_of(s.queries + (first + r) * pad + column));
+        };
+        const int64_t c = u * kLanes, rest = half - c;
+        if (rest <= 0) {
+          each_row(u * kBlock,
+                   [](const float* q) { return Pairs::interleave(Pairs::join(load(q), load(q + kLanes))); });
+          continue;
         }
-      };
-      const int64_t c = u * kLanes, rest = half - c;
-      if (rest <= 0) {
-        each_row(u * kBlock, [](const float* q) { return Pairs::interleave(Pairs::join(load(q), load(q + kLanes))); });
-        continue;
+        const float *cos_at = s.block + c, *sin_at = cos_at + half;
+        const Vec cos = rest >= kLanes ? load(cos_at) : load(cos_at, Part{rest});
+        const Vec sin = rest >= kLanes ? load(sin_at) : load(sin_at, Part{rest});
+        each_row(c, [=](const float* q) {
+          const Vec a = load(q), b = load(q + half);
+          return Pairs::join(fma(a, cos, b * sin), fms(b, cos, a * sin));
+        });
       }
-      const float *cos_at = s.block + c, *sin_at = cos_at + half;
-      const Vec cos = rest >= kLanes ? load(cos_at) : load(cos_at, Part{rest});
-      const Vec sin = rest >= kLanes ? load(sin_at) : load(sin_at, Part{rest});
-      each_row(c, [=](const float* q) {
-        const Vec a = load(q), b = load(q + half);
-        return Pairs::join(fma(a, cos, b * sin), fms(b, cos, a * sin));
-      });
-    }
   }
 }
 
