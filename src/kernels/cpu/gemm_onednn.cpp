@@ -21,6 +21,7 @@ struct GemmKey {
   int64_t m, n, k, lda, ldb, ldc;
   int threads;  // a primitive sizes its scratch for the team that it was made for
   bool transpose_a, transpose_b, accumulate, bf16;
+  bool packs_b;   // puts b in the order that the product reads
   DType given_b;  // b as the caller holds it
   bool operator==(const GemmKey&) const = default;
 };
@@ -29,7 +30,7 @@ struct HashGemmKey {
   size_t operator()(const GemmKey& key) const {
     uint64_t h = 1469598103934665603u;
     const int64_t flags = key.transpose_a | key.transpose_b << 1 | key.accumulate << 2 | key.bf16 << 3 |
-                          (key.given_b == DType::bf16) << 4;
+                          (key.given_b == DType::bf16) << 4 | key.packs_b << 5;
     for (const int64_t x : {key.m, key.n, key.k, key.lda, key.ldb, key.ldc, int64_t{key.threads}, flags})
       h = (h ^ static_cast<uint64_t>(x)) * 1099511628211u;
     return h ^ h >> 29;
@@ -44,12 +45,13 @@ Memory::desc describe(int64_t rows, int64_t cols, int64_t stride, bool transpose
 struct CachedProduct {
   dnnl::matmul primitive;
   Memory a, b, c;  // only the pointers change from call to call
-  // bf16: b, from numbers as the caller holds them, rounded and put in the order that the product reads, in one pass.
-  // Given rows as they come, a product takes 1 to 15 % longer to put them in order itself.
+  // bf16, and f32 that several products share: b, from numbers as the caller holds them, rounded and put in the order
+  // that the product reads, in one pass. Given rows as they come, a product takes 1 to 15 % longer to put them in order
+  // itself.
   dnnl::reorder pack;
   Memory unpacked_b;
   Memory::desc packed_layout;
-  size_t packed_floats = 0;  // room for it
+  size_t packed_floats = 0;  // room for it; 0: b is read as it lies
 };
 
 bool same_view(const Tensor& x, const Tensor& y) {
@@ -93,7 +95,7 @@ struct Gemm::Engine {
     const auto a = describe(key.m, key.k, key.lda, key.transpose_a, type);
     const auto given_type = key.given_b == DType::bf16 ? Memory::data_type::bf16 : Memory::data_type::f32;
     const auto given_b = describe(key.k, key.n, key.ldb, key.transpose_b, given_type);
-    const auto b = key.bf16 ? Memory::desc({key.k, key.n}, type, Memory::format_tag::any) : given_b;
+    const auto b = key.packs_b ? Memory::desc({key.k, key.n}, type, Memory::format_tag::any) : given_b;
     const auto c = describe(key.m, key.n, key.ldc, false, Memory::data_type::f32);
     dnnl::primitive_attr attributes;
     if (key.accumulate) {
@@ -110,7 +112,7 @@ struct Gemm::Engine {
                        .unpacked_b = Memory(given_b, engine, nullptr),
                        .packed_layout = description.weights_desc(),
                        .packed_floats = 0};
-    if (key.bf16) {
+    if (made.packed_layout != given_b) {
       made.pack = dnnl::reorder(made.unpacked_b, made.b);
       made.packed_floats = made.packed_layout.get_size() / sizeof(float) + 1;
     }
@@ -127,7 +129,7 @@ struct Gemm::Engine {
     return found != shared.end() ? *found : shared.emplace_back(product.packed_layout);
   }
 
-  // b of a product where the CPU multiplies bf16.
+  // b of a product that reads it packed.
   void provide_b(CachedProduct& product, const MatmulArgs& args) {
     if (args.reuse_b == Reuse::no) return pack(product, args.b, scratch_b);
     SharedOperand& operand = shared_operand(product, args);
@@ -198,11 +200,12 @@ void Gemm::multiply(const MatmulArgs& args, Precision precision) {
                     args.transpose_b,
                     args.accumulate,
                     native,
+                    native || (args.reuse_b != Reuse::no && precision == Precision::f32 && args.b.type == b.type),
                     b.type};
   try {
     CachedProduct& product = engine_->product(key);
     product.a.set_data_handle(a.data);
-    if (native)
+    if (product.packed_floats > 0)
       engine_->provide_b(product, args);
     else
       product.b.set_data_handle(b.data);
