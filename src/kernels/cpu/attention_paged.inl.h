@@ -5,7 +5,7 @@
 // numbers_per_token · size bytes and 2 · heads · (key_dim + value_dim) operations.
 //   K apart from V: keys in the lanes, queries broadcast, then dims in the lanes, probabilities broadcast.
 //   Values in keys: dims in the lanes; a few keys at a time are unpacked and rotated into L1, scores are dot products
-//     (paged_shared_keys.inl.h), or with bf16 products, of quarters of vectors (paged_ready_keys.inl.h).
+//     (paged_shared_keys.inl.h), or with bf16 products, of slices of vectors (paged_ready_keys.inl.h).
 //   Rotation on read: a split's start rotates the queries, a token's offset in the split the key: R(start + offset) =
 //     R(start) R(offset). An offset's angle is read from the tables every kDotKeys tokens and turned from there: whole
 //     tables would cost 8·half bytes a token, more than a bf16 key, and from L2 they take the time of the turning.
