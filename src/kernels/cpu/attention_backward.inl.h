@@ -13,7 +13,7 @@ template <class Packing>
 struct BackwardScratch {
   using Number = typename Packing::Number;
   Number *keys_t, *keys, *values_t;  // operands B: along dims, along tokens, along dims
-  float *row, *query_rows, *dout_rows, *dqueries, *lse, *delta;
+  float *row, *dqueries, *lse, *delta;
   Number *queries, *query_steps, *dout, *dout_steps;  // operands A, and B along rows
   float *p, *ds;                                      // [rows][tile_keys], of a strip where it is packed at once
   Number *p_steps, *ds_rows, *ds_steps;               // P^T and dS^T of the block as operands A, dS of a strip
@@ -24,12 +24,10 @@ struct BackwardScratch {
     keys = carve.take_numbers<Number>(g.padded_tokens * g.key_pad);
     values_t = carve.take_numbers<Number>(transposed_numbers<Packing>(g, g.value_dim));
     row = carve.take(key_row_floats(g));
-    query_rows = carve.take(kBlockRows * g.key_pad);
-    queries = packed<Packing>(carve, query_rows, kBlockRows * g.key_pad);
-    query_steps = packed<Packing>(carve, query_rows, kBlockRows * g.key_pad);
-    dout_rows = carve.take(kBlockRows * g.value_pad);
-    dout = packed<Packing>(carve, dout_rows, kBlockRows * g.value_pad);
-    dout_steps = packed<Packing>(carve, dout_rows, kBlockRows * g.value_pad);
+    queries = carve.take_numbers<Number>(kBlockRows * g.key_pad);
+    query_steps = packed<Packing>(carve, queries, kBlockRows * g.key_pad);
+    dout = carve.take_numbers<Number>(kBlockRows * g.value_pad);
+    dout_steps = packed<Packing>(carve, dout, kBlockRows * g.value_pad);
     dqueries = carve.take(kBlockRows * g.key_pad);
     const int64_t float_rows = kPacks<Packing> ? kTileRows : kBlockRows;
     p = carve.take(float_rows * g.tile_keys);
@@ -38,7 +36,7 @@ struct BackwardScratch {
     ds_rows = packed<Packing>(carve, ds, kBlockRows * g.tile_keys);
     ds_steps = packed<Packing>(carve, ds, kBlockRows * g.tile_keys);
     lse = carve.take(kBlockRows);
-    delta = carve.take(kBlockRows);
+    delta = carve.take(kBlockRows + kLanes);  // written a vector a strip
     floats = carve.used;
   }
 };
@@ -58,16 +56,21 @@ template <class Packing>
 inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeometry& g, int64_t group,
                                const BlockRows& rows, const BackwardScratch<Packing>& s) {
   const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
-  for (int64_t i = 0; i < rows.count; ++i) {
-    const int64_t row = first_row + rows.token[i], head = rows.head[i];
-    const float* dout = s.dout_rows + i * g.value_pad;
-    Vec sum = zero();
-    with_operand(args.forward.out, [&]<class T>(T*) {
-      const T* out = block_row_of_many<T>(args.forward.out, args.forward, g, group, rows, g.value_dim, i);
-      each_vec(g.value_dim, [&](int64_t c, auto part) { sum = fma(load_operand(out + c, part), load(dout + c), sum); });
-    });
-    s.delta[i] = horizontal_sum(sum);
-    s.lse[i] = row_of(args.forward.lse, row)[head];
+  for (int64_t i = 0; i < rows.count; ++i)
+    s.lse[i] = row_of(args.forward.lse, first_row + rows.token[i])[rows.head[i]];
+  for (int64_t row = 0; row < rows.count; row += kTileRows) {
+    Vec sums[kLanes];
+    for (Vec& sum : sums) sum = zero();
+    for (int64_t i = row; i < min_of(row + kTileRows, rows.count); ++i) {
+      const float* dout = block_row(args.dout, args.forward, g, group, rows, g.value_dim, i);
+      with_operand(args.forward.out, [&]<class T>(T*) {
+        const T* out = block_row_of_many<T>(args.forward.out, args.forward, g, group, rows, g.value_dim, i);
+        Vec& sum = sums[i - row];
+        each_vec(g.value_dim,
+                 [&](int64_t c, auto part) { sum = fma(load_operand(out + c, part), load(dout + c, part), sum); });
+      });
+    }
+    store(s.delta + row, join_lanes(sums, [](Vec a, Vec b) { return a + b; }));
   }
 }
 
@@ -117,9 +120,9 @@ inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r
 }
 
 // S, dP, P, dS and dQ, strip by strip. ranges: what each strip computed.
-template <class Packing>
+template <class Packing, class F>
 inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, const BackwardScratch<Packing>& s,
-                            int64_t t, StripRange* ranges) {
+                            int64_t t, StripRange* ranges, F beside) {
   constexpr int64_t kTogether = Packing::kTogether;
   const int64_t first = t * g.tile_keys, tile_step = g.tile_keys * kTogether;
   const auto *keys_t = s.keys_t + t * transposed_numbers<Packing>(g, g.key_dim) / g.tiles,
@@ -128,6 +131,7 @@ inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, c
     const StripRange r = ranges[row / kTileRows] = strip_range(rows, row, first, g.tile_keys);
     const int64_t at = row * g.tile_keys, float_at = kPacks<Packing> ? 0 : at;
     float *p = s.p + float_at, *ds = s.ds + float_at;
+    beside(row);
     if (r.end != 0) {
       strip<Packing>(r.m, r.end - r.begin, steps_of<Packing>(g.key_dim), s.queries + row * g.key_pad, g.key_pad,
                      kTogether, keys_t + r.begin * kTogether, tile_step, p + r.begin, g.tile_keys, false);
@@ -195,16 +199,21 @@ inline void backward_blocks(const AttentionGradArgs& args, int64_t group, int64_
   StripRange ranges[kStripsPerBlock];
   for (int64_t block = part; block < g.blocks; block += parts) {
     find_rows(forward, g, group, block, rows);
-    load_rows(forward.q, forward, g, group, rows, g.key_dim, g.key_pad, static_cast<float>(forward.shape.scale),
-              s.query_rows);
-    load_rows(args.dout, forward, g, group, rows, g.value_dim, g.value_pad, 1, s.dout_rows);
-    pack_rows<Packing>(s.query_rows, rows.count, g.key_pad, s.queries, s.query_steps);
-    pack_rows<Packing>(s.dout_rows, rows.count, g.value_pad, s.dout, s.dout_steps);
+    load_rows<Packing>(forward.q, forward, g, group, rows, g.key_dim, g.key_pad,
+                       static_cast<float>(forward.shape.scale), s.queries, s.query_steps);
+    load_rows<Packing>(args.dout, forward, g, group, rows, g.value_dim, g.value_pad, 1, s.dout, s.dout_steps);
     load_lse_and_delta(args, g, group, rows, s);
     for (int64_t i = 0; i < rows.count * g.key_pad; ++i) s.dqueries[i] = 0;
     const int64_t last = (rows.high_of_block + g.tile_keys - 1) / g.tile_keys;
-    for (int64_t t = rows.low_of_block / g.tile_keys; t < last; ++t) {
-      backward_strips(g, rows, s, t, ranges);
+    const int64_t first_tile = rows.low_of_block / g.tile_keys, next = rows.first + parts * kBlockRows;
+    const auto fetch = [&](int64_t row) {
+      fetch_strip(forward.q, forward, g, group, next + row, g.key_dim);
+      fetch_strip(args.dout, forward, g, group, next + row, g.value_dim);
+      with_operand(forward.out, [&]<class T>(T*) { fetch_strip<T>(forward.out, forward, g, group, next + row, g.value_dim); });
+    };
+    for (int64_t t = first_tile; t < last; ++t) {
+      if (t == first_tile) backward_strips(g, rows, s, t, ranges, fetch); else
+      backward_strips(g, rows, s, t, ranges, [](int64_t) {});
       backward_keys(g, rows, s, t, ranges, kv);
     }
     store_dqueries(args, g, group, rows, s);

@@ -136,9 +136,9 @@ struct PairPacking : Pairs {
 template <class Packing>
 constexpr bool kPacks = Packing::kTogether > 1;
 
-// Memory for `numbers` packed ones: the f32 numbers `x` themselves where packing changes nothing.
-template <class Packing>
-inline typename Packing::Number* packed(Carver& carve, float* x, int64_t numbers) {
+// Memory for `numbers` packed ones: `x` itself where packing changes nothing.
+template <class Packing, class Number>
+inline typename Packing::Number* packed(Carver& carve, Number* x, int64_t numbers) {
   if constexpr (Packing::kTogether == 1)
     return x;
   else
@@ -168,27 +168,44 @@ inline T* block_row_of_many(const Tensor& x, const AttentionArgs& args, const At
   return block_row<T>(x, args, g, group, rows, dim, i);
 }
 
-// out[i] = factor · the dims of row i of a [rows, heads · dim] tensor, padded with zeros to `pad`, as f32.
-inline void load_rows(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
-                      const BlockRows& rows, int64_t dim, int64_t pad, float factor, float* out) {
-  for (int64_t i = 0; i < rows.count; ++i) {
-    const float* src = block_row_of_many(x, args, g, group, rows, dim, i);
-    float* dst = out + i * pad;
-    for (int64_t c = dim; c < pad; ++c) dst[c] = 0;
-    each_vec(dim, [&](int64_t c, auto part) { store(dst + c, load(src + c, part) * splat(factor), part); });
+// The rows of a strip, `row` the first of them in the group, on their way to L2. Asked for beside the products, a strip's
+// share at a time: whole blocks at once would wait for memory.
+template <class T = float>
+__attribute__((always_inline)) inline void fetch_strip(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
+                        int64_t row, int64_t dim) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t end = min_of(row + kTileRows, g.rows);
+  while (row < end) {  // the heads of a token lie together
+    const int64_t token = row / g.group_heads, head = row % g.group_heads, n = min_of(g.group_heads - head, end - row);
+    const T* first = row_as<T>(x, group / args.shape.kv_heads * g.tokens + token) +
+                     (group % args.shape.kv_heads * g.group_heads + head) * dim;
+    for (int64_t c = 0; c < n * dim; c += kLine) __builtin_prefetch(first + c, 0, 2);
+    row += n;
   }
 }
 
-// Rows x [rows][pad] as operands A, and as operands B: [rows / kTogether][pad][kTogether]; null: not wanted. Both are x
-// itself where nothing is rounded. A row beyond the last counts as zeros: x has room for it.
+// factor · the rows of a block of a [rows, heads · dim] tensor, padded with zeros to `pad`, as operands A, and as operands
+// B: [rows / kTogether][pad][kTogether] (null: not wanted; both are one where nothing is packed). A row beyond the last
+// counts as zeros: there is room for it.
 template <class Packing>
-inline void pack_rows(float* x, int64_t count, int64_t pad, typename Packing::Number* rows,
-                      typename Packing::Number* steps) {
-  if (count % Packing::kTogether != 0)
-    for (int64_t c = 0; c < pad; ++c) x[count * pad + c] = 0;
-  for (int64_t i = 0; rows != nullptr && i < count; ++i) Packing::put_row(x + i * pad, pad, rows + i * pad);
-  for (int64_t i = 0; steps != nullptr && i < count; i += Packing::kTogether)
-    Packing::put_step(x + i * pad, x + (i + 1) * pad, pad, steps + i * pad);
+inline void load_rows(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
+                      const BlockRows& rows, int64_t dim, int64_t pad, float factor, typename Packing::Number* as_rows,
+                      typename Packing::Number* as_steps) {
+  for (int64_t i = 0; i < rows.count; i += Packing::kTogether) {
+    const float* first = block_row_of_many(x, args, g, group, rows, dim, i);
+    if constexpr (!kPacks<Packing>) {
+      each_vec(dim, [&](int64_t c, auto part) { store(as_rows + i * pad + c, load(first + c, part) * splat(factor)); });
+    } else {
+      const bool two = i + 1 < rows.count;
+      const float* second = two ? block_row_of_many(x, args, g, group, rows, dim, i + 1) : first;
+      const Vec second_factor = splat(two ? factor : 0);
+      each_vec(dim, [&](int64_t c, auto part) {
+        const auto both = Packing::join(load(first + c, part) * splat(factor), load(second + c, part) * second_factor);
+        Packing::store_halves(as_rows + i * pad + c, as_rows + (i + 1) * pad + c, both);
+        if (as_steps != nullptr) Packing::store(as_steps + i * pad + 2 * c, Packing::interleave(both));
+      });
+    }
+  }
 }
 
 // Token j's key in x, padded with zeros to `pad`; nothing but zeros for a token beyond the sequence.
@@ -272,9 +289,13 @@ inline void mask_row(const BlockRows& rows, int64_t i, int64_t first, const Stri
     for (int64_t j = s.begin; j < s.end; j += kLanes)
       store(logits + j, fma(slope, distance + splat(static_cast<float>(j)), load(logits + j)));
   }
-  const int64_t low = min_of(rows.low[i] - first, s.end), high = max_of(rows.high[i] - first, s.begin);
-  for (int64_t j = s.begin; j < low; ++j) logits[j] = kMinusInfinity;
-  for (int64_t j = high; j < s.end; ++j) logits[j] = kMinusInfinity;
+  const Vec none = splat(kMinusInfinity);
+  const int64_t low = rows.low[i] - first, high = max_of(rows.high[i] - first, s.begin);
+  const auto before = [](int64_t column, int64_t j) { return splat(static_cast<float>(column - j)); };
+  for (int64_t j = s.begin; j < min_of(low, s.end); j += kLanes)
+    store(logits + j, select_less(lane_numbers(), before(low, j), none, load(logits + j)));
+  for (int64_t j = high / kLanes * kLanes; j < s.end; j += kLanes)
+    store(logits + j, select_less(lane_numbers(), before(high, j), load(logits + j), none));
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ inline Vec round(Vec a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT
 inline Vec select_less(Vec a, Vec b, Vec x, Vec y) {
   return {_mm256_blendv_ps(y.v, x.v, _mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ))};
 }
-// x · 2^n for whole n in [−126, 128]; 128 gives infinity.
+// x · 2^n for whole n in [−126, 128]; 128 gives infinity, kVanishing zero.
+constexpr float kVanishing = -127;
 inline Vec times_power_of_two(Vec x, Vec n) {
   const __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
   return x * Vec{_mm256_castsi256_ps(bits)};
@@ -70,6 +71,17 @@ inline float horizontal_max(Vec x) {
   return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 inline float first_lane(Vec x) { return _mm256_cvtss_f32(x.v); }
+// Lane i is x[i]'s lanes joined, by an operation in which their order does not matter. x is used up.
+template <class Join>
+inline Vec join_lanes(Vec (&x)[kLanes], Join join) {
+  for (int i = 0; i < 8; i += 2)
+    x[i / 2] =
+        join(Vec{_mm256_unpacklo_ps(x[i].v, x[i + 1].v)}, Vec{_mm256_unpackhi_ps(x[i].v, x[i + 1].v)});
+  for (int i = 0; i < 4; i += 2)
+    x[i / 2] =
+        join(Vec{_mm256_shuffle_ps(x[i].v, x[i + 1].v, 0x44)}, Vec{_mm256_shuffle_ps(x[i].v, x[i + 1].v, 0xee)});
+  return join(Vec{_mm256_permute2f128_ps(x[0].v, x[1].v, 0x20)}, Vec{_mm256_permute2f128_ps(x[0].v, x[1].v, 0x31)});
+}
 
 // Σ x² and Σ x in double, added to four lanes of doubles.
 struct DoubleSum {

@@ -50,7 +50,8 @@ inline Vec round(Vec a) {
 inline Vec select_less(Vec a, Vec b, Vec x, Vec y) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
 }
-// x · 2^n for whole n in [−126, 128]; 128 gives infinity.
+// x · 2^n for whole n in [−126, 128]; 128 gives infinity, kVanishing zero if |x| < √2.
+constexpr float kVanishing = -151;
 inline Vec times_power_of_two(Vec x, Vec n) { return {_mm512_maskz_scalef_ps(0xffff, x.v, n.v)}; }
 inline bool any_nan(Vec x) { return _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q) != 0; }
 
@@ -69,6 +70,21 @@ inline float horizontal_max(Vec x) {
   return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 inline float first_lane(Vec x) { return _mm512_cvtss_f32(x.v); }
+// Lane i is x[i]'s lanes joined, by an operation in which their order does not matter. x is used up.
+template <class Join>
+inline Vec join_lanes(Vec (&x)[kLanes], Join join) {
+  for (int i = 0; i < 16; i += 2)  // cheap shuffles first: numbers, pairs of numbers, then quarters of vectors
+    x[i / 2] = join(Vec{_mm512_maskz_unpacklo_ps(0xffff, x[i].v, x[i + 1].v)},
+                    Vec{_mm512_maskz_unpackhi_ps(0xffff, x[i].v, x[i + 1].v)});
+  for (int i = 0; i < 8; i += 2)
+    x[i / 2] = join(Vec{_mm512_maskz_shuffle_ps(0xffff, x[i].v, x[i + 1].v, 0x44)},
+                    Vec{_mm512_maskz_shuffle_ps(0xffff, x[i].v, x[i + 1].v, 0xee)});
+  for (int n = 4; n > 1; n /= 2)
+    for (int i = 0; i < n; i += 2)
+      x[i / 2] = join(Vec{_mm512_maskz_shuffle_f32x4(0xffff, x[i].v, x[i + 1].v, 0x88)},
+                      Vec{_mm512_maskz_shuffle_f32x4(0xffff, x[i].v, x[i + 1].v, 0xdd)});
+  return x[0];
+}
 
 // Σ x² and Σ x in double, added to lanes of doubles.
 struct DoubleSum {

@@ -71,7 +71,8 @@ inline Vec round(Vec a) {
 }
 // a < b ? x : y, false where NaN.
 inline Vec select_less(Vec a, Vec b, Vec x, Vec y) { return {choose(a.v < b.v, x.v, y.v)}; }
-// x · 2^n for whole n in [−126, 128]; 128 gives infinity.
+// x · 2^n for whole n in [−126, 128]; 128 gives infinity, kVanishing zero.
+constexpr float kVanishing = -127;
 inline Vec times_power_of_two(Vec x, Vec n) {
   // A NaN has no integer: it takes exponent 0, and x, which is then NaN too, stays so.
   const Float4 whole = choose(n.v == n.v, n.v, Float4{});
@@ -88,6 +89,16 @@ inline float horizontal_max(Vec x) {
   return a > b ? a : b;
 }
 inline float first_lane(Vec x) { return x.v[0]; }
+// Lane i is x[i]'s lanes joined, by an operation in which their order does not matter. x is used up.
+template <class Join>
+inline Vec join_lanes(Vec (&x)[kLanes], Join join) {
+  const auto pair = [&](Vec a, Vec b) {
+    return join(Vec{__builtin_shufflevector(a.v, b.v, 0, 4, 1, 5)}, Vec{__builtin_shufflevector(a.v, b.v, 2, 6, 3, 7)});
+  };
+  const Vec first = pair(x[0], x[1]), second = pair(x[2], x[3]);  // 0, 1, 0, 1 and 2, 3, 2, 3
+  return join(Vec{__builtin_shufflevector(first.v, second.v, 0, 1, 4, 5)},
+              Vec{__builtin_shufflevector(first.v, second.v, 2, 3, 6, 7)});
+}
 
 // Σ x² and Σ x in double.
 struct DoubleSum {
