@@ -59,13 +59,15 @@ struct NormGradArgs {
   bool accumulate_dx = false;     // dx += instead
 };
 
-// Rotates pairs of columns of each head in place: (x_i, x_{i+half}) -> (x_i cos - x_{i+half} sin, x_i sin + x_{i+half}
+// Rotates pairs of columns of each head: (x_i, x_{i+half}) -> (x_i cos - x_{i+half} sin, x_i sin + x_{i+half}
 // cos) for i < half, at columns h·head_dim + offset + i, where half = cos.cols (the half-split, "NeoX" layout). cos and
-// sin [positions, half]; positions [1, rows] i32. inverse rotates by −angle: the transpose, hence the gradient.
+// sin [positions, half]; positions [1, rows] i32. inverse rotates by −angle: the transpose, hence the gradient. out, an
+// operand, gets all n_heads · head_dim columns, those that do not turn as they are; empty: in place.
 struct RopeArgs {
   Tensor x, positions, cos, sin;
   int64_t n_heads = 1, head_dim = 0, offset = 0;
   bool inverse = false;
+  Tensor out = {};
 };
 
 // Copies `dim` columns of each head: dst[:, h·dst_head_dim + dst_offset + i] (=|+=) src[:, h'·src_head_dim + src_offset

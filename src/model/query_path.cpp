@@ -23,10 +23,12 @@ QueryPath::QueryPath(const LayerContext& context, int64_t layer, RotaryTable rot
   }
   if (context.gradients == nullptr) return;
   if (low_rank() || spec_->qk_norm) dq_ = workspace.scratch.tensor("dq", real, rows, q_cols);
+  if (low_rank() && rotary_.cos && !spec_->qk_norm && context.device.operand() != real)
+    turned_dq_ = workspace.scratch.tensor("dq, an operand", context.device.operand(), rows, q_cols);
   if (spec_->q_norm) dlatent_ = workspace.scratch.tensor("dlatent", real, rows, spec_->q_rank);
 }
 
-void QueryPath::rotate(Tensor q, bool inverse) {
+void QueryPath::rotate(Tensor q, bool inverse, Tensor out) {
   if (!rotary_.cos) return;
   // MLA rotates the last rope_dim dims of a head, all others the whole head.
   const int64_t offset = spec_->key_dim() - spec_->rotary_dim();
@@ -37,7 +39,8 @@ void QueryPath::rotate(Tensor q, bool inverse) {
                          .n_heads = spec_->n_heads,
                          .head_dim = spec_->key_dim(),
                          .offset = offset,
-                         .inverse = inverse});
+                         .inverse = inverse,
+                         .out = out});
 }
 
 Tensor QueryPath::forward(Tensor p) {
@@ -59,8 +62,9 @@ Tensor QueryPath::forward(Tensor p) {
 Tensor QueryPath::gradient(Tensor dp) { return dq_ ? dq_ : dp; }
 
 void QueryPath::backward(Tensor dp) {
-  const Tensor dq = gradient(dp);
-  rotate(dq, true);
+  Tensor dq = gradient(dp);
+  rotate(dq, true, turned_dq_);
+  if (turned_dq_) dq = turned_dq_;
   if (spec_->qk_norm) head_norm_.backward(low_rank() ? raw_ : p_, dq, low_rank() ? dq : dp, false);
   if (!low_rank()) return;
   const Tensor dlatent = spec_->q_norm ? dlatent_ : dp;

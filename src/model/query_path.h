@@ -20,7 +20,7 @@ class QueryPath {
 
  private:
   bool low_rank() const { return spec_->q_rank > 0; }
-  void rotate(Tensor q, bool inverse);
+  void rotate(Tensor q, bool inverse, Tensor out = {});
 
   const LayerContext* context_;
   const AttentionSpec* spec_;
@@ -29,6 +29,7 @@ class QueryPath {
   NormLayer latent_norm_, head_norm_;
   Tensor p_, latent_, raw_, q_;  // P's columns; normed latent; q before the head norm; q
   Tensor dq_, dlatent_;          // scratch
+  Tensor turned_dq_;             // dq rotated back, where nothing but products reads it and they round it
 };
 
 }  // namespace mfa

@@ -53,7 +53,7 @@ inline Vec weigh_row(const StripRange& s, const float* logits, Vec top, typename
     const Vec p = Packing::exp(load(logits + j) - top);
     total = total + p;
     if constexpr (kPacks<Packing>)
-      store_bf16(weights + j, p);
+      Packing::store_rounded(weights + j, p);
     else
       store(weights + j, p);
   }

@@ -39,6 +39,20 @@ inline void bias_gradient_columns(const Tensor& dy, const Tensor& dbias, int64_t
   }
 }
 
+// A row, and the one that follows, which is fetched while this one is read: the CPU's own prefetcher stops where a page
+// ends, and rows are about as long.
+struct StreamedRow {
+  const float *row, *next;
+  template <class P>
+  Vec load(int64_t i, P part) const {
+    __builtin_prefetch(next + i);
+    return mfa::load(row + i, part);
+  }
+};
+inline StreamedRow streamed_row(const Tensor& x, int64_t r, int64_t end) {
+  return {row_of(x, r), row_of(x, min_of(r + 1, end - 1))};
+}
+
 inline void copy_head(float* d, const float* s, int64_t dim, bool accumulate) {
   each_vec(dim, [&](int64_t i, auto part) {
     const Vec x = load(s + i, part);
@@ -98,46 +112,60 @@ inline void gate_gradient_columns(const GateGradArgs& args, int64_t begin, int64
   }
 }
 
-inline void rotate(float* x, const float* cos, const float* sin, int64_t half, float sign) {
+template <class T>
+inline void rotate(const float* x, const float* cos, const float* sin, int64_t half, float sign, T* out) {
   each_vec(half, [&](int64_t i, auto part) {
     const Vec c = load(cos + i, part), s = load(sin + i, part) * splat(sign);
     const Vec a = load(x + i, part), b = load(x + half + i, part);
-    store(x + i, a * c - b * s, part);
-    store(x + half + i, a * s + b * c, part);
+    store_operand(out + i, a * c - b * s, part);
+    store_operand(out + half + i, a * s + b * c, part);
   });
 }
 
+template <class T>
+inline void copy_columns(const float* x, int64_t begin, int64_t end, T* out) {
+  each_vec(end - begin, [&](int64_t i, auto part) { store_operand(out + begin + i, load(x + begin + i, part), part); });
+}
+
 inline void rope(const RopeArgs& args, int64_t begin, int64_t end) {
-  const int64_t half = args.cos.cols;
-  for (int64_t r = begin; r < end; ++r) {
-    const int64_t position = ids_of(args.positions)[r];
-    const float *cos = row_of(args.cos, position), *sin = row_of(args.sin, position);
-    float* x = row_of(args.x, r) + args.offset;
-    for (int64_t h = 0; h < args.n_heads; ++h)
-      rotate(x + h * args.head_dim, cos, sin, half, args.inverse ? -1.0f : 1.0f);
-  }
+  const int64_t half = args.cos.cols, turned = args.offset + 2 * half;
+  const bool in_place = args.out.data == nullptr;
+  const Tensor& to = in_place ? args.x : args.out;
+  with_operand(to, [&]<class T>(T*) {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t position = ids_of(args.positions)[r];
+      const float *cos = row_of(args.cos, position), *sin = row_of(args.sin, position), *x = row_of(args.x, r);
+      T* out = row_as<T>(to, r);
+      for (int64_t h = 0; h < args.n_heads; ++h, x += args.head_dim, out += args.head_dim) {
+        rotate(x + args.offset, cos, sin, half, args.inverse ? -1.0f : 1.0f, out + args.offset);
+        if (in_place) continue;
+        copy_columns(x, 0, args.offset, out);
+        copy_columns(x, turned, args.head_dim, out);
+      }
+    }
+  });
 }
 
 template <class T>
-inline void swiglu_forward_row(const float* gate, const float* up, T* out, int64_t n) {
+inline void swiglu_forward_row(StreamedRow gate, StreamedRow up, T* out, int64_t n) {
   each_vec(n, [&](int64_t i, auto part) {
-    const Vec x = load(gate + i, part);
-    store_operand(out + i, x * sigmoid(x) * load(up + i, part), part);
+    const Vec x = gate.load(i, part);
+    store_operand(out + i, x * sigmoid(x) * up.load(i, part), part);
   });
 }
 
 inline void swiglu_forward(const Tensor& gate, const Tensor& up, const Tensor& out, int64_t begin, int64_t end) {
   with_operand(out, [&]<class T>(T*) {
     for (int64_t r = begin; r < end; ++r)
-      swiglu_forward_row(row_of(gate, r), row_of(up, r), row_as<T>(out, r), out.cols);
+      swiglu_forward_row(streamed_row(gate, r, end), streamed_row(up, r, end), row_as<T>(out, r), out.cols);
   });
 }
 
 // d silu(x) = s + x s (1 − s), s = sigmoid(x).
 template <class T>
-inline void swiglu_backward_row(const float* gate, const float* up, const float* dout, T* dgate, T* dup, int64_t n) {
+inline void swiglu_backward_row(StreamedRow gate, StreamedRow up, StreamedRow dout, T* dgate, T* dup, int64_t n) {
   each_vec(n, [&](int64_t i, auto part) {
-    const Vec x = load(gate + i, part), y = load(up + i, part), dy = load(dout + i, part), s = sigmoid(x);
+    const Vec x = gate.load(i, part), y = up.load(i, part), dy = dout.load(i, part), s = sigmoid(x);
     store_operand(dgate + i, dy * y * fma(x * s, splat(1.0f) - s, s), part);
     store_operand(dup + i, dy * x * s, part);
   });
@@ -147,8 +175,8 @@ inline void swiglu_backward(const Tensor& gate, const Tensor& up, const Tensor& 
                             const Tensor& dup, int64_t begin, int64_t end) {
   with_operand(dgate, [&]<class T>(T*) {
     for (int64_t r = begin; r < end; ++r)
-      swiglu_backward_row(row_of(gate, r), row_of(up, r), row_of(dout, r), row_as<T>(dgate, r), row_as<T>(dup, r),
-                          dout.cols);
+      swiglu_backward_row(streamed_row(gate, r, end), streamed_row(up, r, end), streamed_row(dout, r, end),
+                          row_as<T>(dgate, r), row_as<T>(dup, r), dout.cols);
   });
 }
 

@@ -162,6 +162,10 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_maskz_extracti64x4_epi64(0xf, x, 1));
   }
   static void store(uint16_t* p, Pair x) { _mm512_storeu_si512(p, x); }
+  // One vector in bf16; denormals become zero.
+  static void store_rounded(uint16_t* p, Vec x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)));
+  }
   // (a₀, a₁) and (b₀, b₁) of each lane to (a₀, b₀), and to (a₁, b₁).
   static Pair firsts(Pair a, Pair b) {
     return _mm512_mask_blend_epi16(kHigh, a, _mm512_maskz_slli_epi32(0xffff, b, 16));

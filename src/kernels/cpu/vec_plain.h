@@ -151,6 +151,7 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Vec second(Pair x) { return x.second; }
   static Pair join(Vec x, Vec y);
   static void store(uint16_t* p, Pair x) { store_pairs(p, x.first, x.second); }
+  static void store_rounded(uint16_t* p, Vec x);
   static void store_pairs(uint16_t* p, Vec x, Vec y);
   // x_i, y_i of numbers side by side to the pair of lane i.
   static Pair interleave(Pair x) {
@@ -275,6 +276,7 @@ inline Bf16Pairs::Pair Bf16Pairs::join(Vec x, Vec y) {
   return load(numbers);
 }
 // p[2i], p[2i + 1] = x_i, y_i in bf16.
+inline void Bf16Pairs::store_rounded(uint16_t* p, Vec x) { store_bf16(p, x); }
 inline void Bf16Pairs::store_pairs(uint16_t* p, Vec x, Vec y) {
   uint16_t first[kLanes], second[kLanes];
   store_bf16(first, x);
