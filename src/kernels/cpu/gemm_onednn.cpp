@@ -112,7 +112,7 @@ struct Gemm::Engine {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   std::unordered_map<GemmKey, CachedProduct, HashGemmKey> products;
-  Scratch scratch_a, scratch_b;
+  Scratch scratch_a, scratch_b, scratch_turned;
   Tensor last_a, last_converted_a;
   std::list<SharedOperand> shared;  // few: one a layout
 
@@ -178,11 +178,35 @@ struct Gemm::Engine {
     }
   }
 
-  // a of this type, or what was made of it in the call before.
-  Tensor converted_a(const MatmulArgs& args, DType type, Precision precision) {
-    if (!args.same_a || !same_view(args.a, last_a)) last_converted_a = converted(args.a, type, precision, scratch_a);
+  // op(a) as a product reads it: numbers of its type, and whether they lie transposed.
+  struct OperandA {
+    Tensor x;
+    bool transposed;
+  };
+
+  // a of this type, or what was made of it in the call before. One that must be rounded is turned along the way.
+  OperandA converted_a(const MatmulArgs& args, DType type, Precision precision) {
+    if (args.same_a && same_view(args.a, last_a)) return {last_converted_a, args.transpose_a};
     last_a = args.a;
-    return last_converted_a;
+    if (args.transpose_a && type == DType::bf16 && args.a.type == DType::f32) return {rounded_and_turned(args.a), false};
+    last_converted_a = converted(args.a, type, precision, scratch_a);
+    return {last_converted_a, args.transpose_a};
+  }
+
+  // x^T in bf16; x as it is becomes last_converted_a.
+  Tensor rounded_and_turned(const Tensor& x) {
+    // A line beyond the row: rows a power of two apart would share few sets of the cache.
+    Tensor turned{nullptr, DType::bf16, x.cols, x.rows, x.rows + 32};
+    turned.data = reinterpret_cast<std::byte*>(scratch_turned.floats(static_cast<size_t>(x.cols * turned.stride)));
+    last_converted_a = {nullptr, DType::bf16, x.rows, x.cols, x.cols};
+    last_converted_a.data = reinterpret_cast<std::byte*>(scratch_a.floats(static_cast<size_t>(x.size())));
+    const int64_t step = 2 * kernels.lanes;
+    const auto body = [&](int64_t begin, int64_t end) {
+      kernels.round_both_ways(x, last_converted_a.ptr<uint16_t>(), turned.ptr<uint16_t>(), turned.stride, begin * step,
+                              std::min(end * step, x.rows));
+    };
+    parallel_for((x.rows + step - 1) / step, std::ref(body));
+    return turned;
   }
 
   // An operand as numbers of this type, rounded to bf16 if the precision is that; copied without gaps if it is not yet.
@@ -214,9 +238,9 @@ void Gemm::multiply(const MatmulArgs& args, Precision precision) {
   const bool native = precision == Precision::bf16 && reads_bf16();
   if (precision == Precision::bf16 && !native)
     warn_once("this CPU has no bf16 products: --precision bf16 is emulated, and f32 is faster");
-  const Tensor a = engine_->converted_a(args, native ? DType::bf16 : DType::f32, precision);
+  const auto [a, a_transposed] = engine_->converted_a(args, native ? DType::bf16 : DType::f32, precision);
   const Tensor b = native ? args.b : engine_->converted(args.b, DType::f32, precision, engine_->scratch_b);
-  const int64_t m = args.c.rows, n = args.c.cols, k = args.transpose_a ? a.rows : a.cols;
+  const int64_t m = args.c.rows, n = args.c.cols, k = a_transposed ? a.rows : a.cols;
   // The stride of a single row is never used, but oneDNN wants it to cover the row.
   const auto stride = [](const Tensor& t) { return t.rows <= 1 ? t.cols : t.stride; };
   const GemmKey key{m,
@@ -226,7 +250,7 @@ void Gemm::multiply(const MatmulArgs& args, Precision precision) {
                     stride(b),
                     stride(args.c),
                     num_threads(),
-                    args.transpose_a,
+                    a_transposed,
                     args.transpose_b,
                     args.accumulate,
                     native,

@@ -73,6 +73,9 @@ struct KernelTable {
   void (*round_to_bf16)(const float* x, float* y, int64_t n);
   void (*f32_to_bf16)(const float* x, uint16_t* y, int64_t n);
   void (*bf16_to_f32)(const uint16_t* x, float* y, int64_t n);
+  // Rows [begin, end), begin a multiple of 2 · lanes, on paths with bf16_products (round_both_ways.inl.h).
+  void (*round_both_ways)(const Tensor& x, uint16_t* as_is, uint16_t* turned, int64_t turned_row, int64_t begin,
+                          int64_t end);
 
   // Rows [begin, end), or where the name says so columns [begin, end) over all rows in order.
   void (*add)(const Tensor& dst, const Tensor& src, int64_t begin, int64_t end);

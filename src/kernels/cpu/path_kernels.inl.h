@@ -9,6 +9,7 @@
 #include "kernels/cpu/linear.inl.h"
 #include "kernels/cpu/loss_optimizer.inl.h"
 #include "kernels/cpu/norm.inl.h"
+#include "kernels/cpu/round_both_ways.inl.h"
 
 namespace mfa {
 namespace {
@@ -25,6 +26,7 @@ inline KernelTable make_kernels(const char* name) {
           .round_to_bf16 = round_all_to_bf16,
           .f32_to_bf16 = f32_to_bf16,
           .bf16_to_f32 = bf16_to_f32,
+          .round_both_ways = round_both_ways,
           .add = add,
           .scale = scale,
           .add_bias = add_bias,

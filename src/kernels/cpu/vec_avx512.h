@@ -154,6 +154,24 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
                                            23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     return _mm512_maskz_permutexvar_epi16(~0u, order, x);
   }
+  // Pair j of x[i] and pair i of x[j] change places.
+  static void transpose(Pair (&x)[kLanes]) {
+    for (int i = 0; i < kLanes; i += 4) {
+      Pair a[4] = {_mm512_maskz_unpacklo_epi32(0xffff, x[i], x[i + 1]), _mm512_maskz_unpackhi_epi32(0xffff, x[i], x[i + 1]),
+                   _mm512_maskz_unpacklo_epi32(0xffff, x[i + 2], x[i + 3]),
+                   _mm512_maskz_unpackhi_epi32(0xffff, x[i + 2], x[i + 3])};
+      interleave_slices(a[0], a[2]);
+      interleave_slices(a[1], a[3]);
+      x[i] = a[0], x[i + 1] = a[2], x[i + 2] = a[1], x[i + 3] = a[3];
+    }
+    for (int i = 0; i < 4; ++i) {  // quarters q of x[i], x[i + 4], x[i + 8] and x[i + 12] are x[i + 4 q]
+      Pair low[2], high[2];
+      split_halves(x[i], x[i + 4], low[0], high[0]);
+      split_halves(x[i + 8], x[i + 12], low[1], high[1]);
+      split_quarters(low[0], low[1], x[i], x[i + 4]);
+      split_quarters(high[0], high[1], x[i + 8], x[i + 12]);
+    }
+  }
   // p[2i], p[2i + 1] = x_i, y_i in bf16; denormals become zero.
   static void store_pairs(uint16_t* p, Vec x, Vec y) { store(p, interleave(join(x, y))); }
   // The first and the second half of numbers side by side.

@@ -157,6 +157,18 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static Pair interleave(Pair x) {
     return {lanes<0, 4, 1, 5>(x.first, x.second), lanes<2, 6, 3, 7>(x.first, x.second)};
   }
+  // Pair j of x[i] and pair i of x[j] change places.
+  static void transpose(Pair (&x)[kLanes]) {
+    const auto swap = [](Float4& a, int i, Float4& b, int j) {
+      const float moved = a[i];
+      a[i] = b[j], b[j] = moved;
+    };
+    for (int i = 0; i < kLanes; ++i)
+      for (int j = 0; j < i; ++j) {
+        swap(x[i].first.v, j, x[j].first.v, i);
+        swap(x[i].second.v, j, x[j].second.v, i);
+      }
+  }
   // The first and the second half of numbers side by side.
   static void store_halves(uint16_t* p, uint16_t* q, Pair x) {
     uint16_t both[2 * kLanes];
