@@ -67,29 +67,39 @@ inline void mask_row(const PagedScratch& s, const PagedTile& t, int64_t r) {
   }
 }
 
-// Logits of a row to probabilities; the row's earlier sums are scaled to the new maximum. kRounded: to bf16 or integers
+// Logits of up to kLanes rows to probabilities; the rows' earlier sums are scaled to the new maxima. Maxima and sums
+// stand in lanes: to find each by itself would wait for a chain of shuffles a row. kRounded: to bf16 or integers
 // afterwards.
-template <bool kRounded>
-inline void softmax_row(const PagedScratch& s, const PagedState& state, int64_t count, int64_t r) {
-  float* x = s.logits + r * kPagedTile;
-  Vec largest = load(x);
-  for (int64_t j = kLanes; j < count; j += kLanes) largest = max(load(x + j), largest);
-  const float here = horizontal_max(largest), old = state.maximum[r], top = here > old ? here : old;
-  Vec sum = zero();
-  for (int64_t j = 0; j < count; j += kLanes) {
-    const Vec p = kRounded ? exp_to_round(load(x + j) - splat(top)) : exp(load(x + j) - splat(top));
-    sum = sum + p;
-    store(x + j, p);
+template <bool kRounded, int kVecs>
+inline void softmax_rows(const PagedScratch& s, const PagedState& state, int64_t begin, int64_t rows) {
+  Vec lanes[kLanes];
+  for (Vec& largest : lanes) largest = splat(kNoKeySeen);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int j = 0; j < kVecs; ++j) lanes[i] = max(load(s.logits + (begin + i) * kPagedTile + j * kLanes), lanes[i]);
+  const Vec old = load(state.maximum + begin);
+  const Vec top = max(join_lanes(lanes, [](Vec a, Vec b) { return max(a, b); }), old), factor = exp(old - top);
+  store(state.maximum + begin, top);
+  for (Vec& sum : lanes) sum = zero();
+  for (int64_t i = 0; i < rows; ++i) {
+    float* x = s.logits + (begin + i) * kPagedTile;
+    const Vec row_top = splat(state.maximum[begin + i]);
+    Vec sum = zero();
+    for (int j = 0; j < kVecs; ++j) {
+      const Vec below = load(x + j * kLanes) - row_top, p = kRounded ? exp_to_round(below) : exp(below);
+      sum = sum + p;
+      store(x + j * kLanes, p);
+    }
+    lanes[i] = sum;
   }
-  if (top == old) {
-    state.sum[r] += horizontal_sum(sum);
-    return;
+  const Vec sums = join_lanes(lanes, [](Vec a, Vec b) { return a + b; });
+  store(state.sum + begin, load(state.sum + begin) * factor + sums);
+  alignas(64) float factors[kLanes];
+  store(factors, factor);
+  for (int64_t i = 0; i < rows; ++i) {
+    if (factors[i] == 1) continue;
+    float* out = state.out + (begin + i) * s.value_pad;
+    for (int64_t c = 0; c < s.value_pad; c += kLanes) store(out + c, load(out + c) * splat(factors[i]));
   }
-  const float factor = exp_of(old - top);
-  state.maximum[r] = top;
-  state.sum[r] = state.sum[r] * factor + horizontal_sum(sum);
-  float* out = state.out + r * s.value_pad;
-  for (int64_t c = 0; c < s.value_pad; c += kLanes) store(out + c, load(out + c) * splat(factor));
 }
 
 // The probabilities of a row in bf16, where those too small for a normal number are zero.
@@ -195,13 +205,15 @@ inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedS
     ready_scores(piece, at, s, t, next, rows, ahead);
   else
     dot_scores(piece, at, s, t, rows, ahead);
-  for (int64_t r = 0; r < rows; ++r) {
-    if (masked || t.count % kLanes != 0) mask_row(s, t, r);
-    if (piece.bf16_products || piece.spec.type == DType::i8)
-      softmax_row<true>(s, state, t.count, r);
-    else
-      softmax_row<false>(s, state, t.count, r);
-  }
+  for (int64_t r = 0; (masked || t.count % kLanes != 0) && r < rows; ++r) mask_row(s, t, r);
+  const bool rounded = piece.bf16_products || piece.spec.type == DType::i8;
+  with_count<kPagedTile / kLanes>((t.count + kLanes - 1) / kLanes, [&](auto vecs) {
+    for (int64_t r = 0; r < rows; r += kLanes) {
+      const int64_t n = min_of(kLanes, rows - r);
+      rounded ? softmax_rows<true, decltype(vecs)::value>(s, state, r, n)
+              : softmax_rows<false, decltype(vecs)::value>(s, state, r, n);
+    }
+  });
   add_values(piece, at, s, state, t, rows, ahead);
 }
 
