@@ -83,7 +83,9 @@ void expect_kept_operand_to_serve(Device& device, bool same_order) {
       device.matmul({.a = part, .b = w, .c = told.slice_rows(begin, rows), .transpose_b = true, .reuse_b = reuse});
     }
     const auto expected = read(device, untold), given = read(device, told);
-    if (same_order) EXPECT_EQ(given, expected);
+    if (same_order) {
+      EXPECT_EQ(given, expected);
+    }
     const auto a = read(device, x), b = read(device, w);
     for (int64_t r = 0; r < kRows; ++r)
       for (int64_t c = 0; c < kColumns; ++c) {

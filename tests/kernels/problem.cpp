@@ -114,8 +114,8 @@ Problem make_problem(Device& device, const NormCase& c) {
 }
 
 std::string describe(const RopeCase& c) {
-  return fmt::format("rope {} rows {} heads of {}, {} pairs from {}, inverse {} frame {}", c.rows, c.n_heads,
-                     c.head_dim, c.half, c.offset, c.inverse, c.frame);
+  return fmt::format("rope {} rows {} heads of {}, {} pairs from {}, inverse {} frame {} elsewhere {} operand {}",
+                     c.rows, c.n_heads, c.head_dim, c.half, c.offset, c.inverse, c.frame, c.elsewhere, c.operand);
 }
 
 Problem make_problem(Device& device, const RopeCase& c) {
@@ -138,6 +138,9 @@ Problem make_problem(Device& device, const RopeCase& c) {
                 c.head_dim,
                 c.offset,
                 c.inverse};
+  const auto unwritten = [&] { return c.operand ? o.unwritten_operand(c.rows, cols) : o.unwritten(c.rows, cols); };
+  if (c.elsewhere) args.out = unwritten();
+  const Tensor out = c.elsewhere ? args.out : x, back_out = c.elsewhere ? unwritten() : Tensor{};
   p.forward = [=, &device] {
     device.convert(x, source);
     device.rope(args);
@@ -147,11 +150,14 @@ Problem make_problem(Device& device, const RopeCase& c) {
     RopeArgs back = args;
     back.x = dx;
     back.inverse = !args.inverse;
+    back.out = back_out;
     device.rope(back);
   };
-  p.inputs = {{"x", source, {dx}}};
-  p.outputs = {{"x", x, dout}};
-  p.results = {{"x", x, elementwise}, {"dx", dx, elementwise}};
+  const Tensor gradient = c.elsewhere ? back_out : dx;
+  p.inputs = {{"x", source, {gradient}}};
+  p.outputs = {{"rotated", out, dout}};
+  p.results = {{"rotated", out, elementwise + of_operand(c.operand)},
+               {"dx", gradient, elementwise + of_operand(c.operand)}};
   return p;
 }
 

@@ -32,6 +32,9 @@ inline const std::vector<MatmulCase> matmul{
     {7, 17, 33, false, false, false, 0, Precision::f32, true},
     {33, 48, 65, false, true, true, 3, Precision::bf16, true},
     {130, 70, 100, true, false, true, 0, Precision::bf16, true},
+    {70, 100, 129, true, false, true, 3,
+     Precision::bf16},  // a is turned as it is rounded; a part of b's blocks is left
+    {16, 64, 64, true, false, false, 0, Precision::bf16},
 };
 
 struct NormCase {
@@ -62,11 +65,19 @@ struct RopeCase {
   int64_t rows, n_heads, head_dim, offset, half;
   bool inverse = false;
   int64_t frame = 0;
+  bool elsewhere = false, operand = false;  // not in place
 };
 inline const std::vector<RopeCase> rope{
-    {1, 1, 2, 0, 1},           {3, 1, 8, 0, 4, true},      {7, 3, 40, 0, 20, false, 3},
-    {17, 26, 48, 0, 24},       {5, 16, 256, 0, 128, true}, {9, 4, 96, 64, 16, false, 1},  // MLA's rotary tail
+    {1, 1, 2, 0, 1},
+    {3, 1, 8, 0, 4, true},
+    {7, 3, 40, 0, 20, false, 3},
+    {17, 26, 48, 0, 24},
+    {5, 16, 256, 0, 128, true},
+    {9, 4, 96, 64, 16, false, 1},  // MLA's rotary tail
     {3, 2, 17, 3, 5, true, 7},
+    {9, 4, 96, 64, 16, false, 1, true},
+    {17, 26, 48, 0, 24, true, 0, true, true},
+    {3, 2, 17, 3, 5, false, 7, true, true},
 };
 
 struct CopyHeadsCase {

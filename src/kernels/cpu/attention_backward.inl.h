@@ -56,8 +56,7 @@ template <class Packing>
 inline void load_lse_and_delta(const AttentionGradArgs& args, const AttentionGeometry& g, int64_t group,
                                const BlockRows& rows, const BackwardScratch<Packing>& s) {
   const int64_t first_row = group / args.forward.shape.kv_heads * g.tokens;
-  for (int64_t i = 0; i < rows.count; ++i)
-    s.lse[i] = row_of(args.forward.lse, first_row + rows.token[i])[rows.head[i]];
+  for (int64_t i = 0; i < rows.count; ++i) s.lse[i] = row_of(args.forward.lse, first_row + rows.token[i])[rows.head[i]];
   for (int64_t row = 0; row < rows.count; row += kTileRows) {
     Vec sums[kLanes];
     for (Vec& sum : sums) sum = zero();
@@ -209,11 +208,14 @@ inline void backward_blocks(const AttentionGradArgs& args, int64_t group, int64_
     const auto fetch = [&](int64_t row) {
       fetch_strip(forward.q, forward, g, group, next + row, g.key_dim);
       fetch_strip(args.dout, forward, g, group, next + row, g.value_dim);
-      with_operand(forward.out, [&]<class T>(T*) { fetch_strip<T>(forward.out, forward, g, group, next + row, g.value_dim); });
+      with_operand(forward.out,
+                   [&]<class T>(T*) { fetch_strip<T>(forward.out, forward, g, group, next + row, g.value_dim); });
     };
     for (int64_t t = first_tile; t < last; ++t) {
-      if (t == first_tile) backward_strips(g, rows, s, t, ranges, fetch); else
-      backward_strips(g, rows, s, t, ranges, [](int64_t) {});
+      if (t == first_tile)
+        backward_strips(g, rows, s, t, ranges, fetch);
+      else
+        backward_strips(g, rows, s, t, ranges, [](int64_t) {});
       backward_keys(g, rows, s, t, ranges, kv);
     }
     store_dqueries(args, g, group, rows, s);

@@ -23,7 +23,7 @@ struct ForwardScratch {
     logits = carve.take(kTileRows * g.tile_keys);
     weights = packed<Packing>(carve, logits, kTileRows * g.tile_keys);
     maximum = carve.take(kStripsPerBlock * kLanes);  // a lane a row of a strip
-    sum = carve.take(kBlockRows * kLanes);  // a vector of partial sums a row: added up once, at the end
+    sum = carve.take(kBlockRows * kLanes);           // a vector of partial sums a row: added up once, at the end
     floats = carve.used;
   }
 };
@@ -82,8 +82,8 @@ inline void softmax_strip(const AttentionGeometry& g, const StripRange& r, const
 }
 
 template <class Packing, class F>
-inline void forward_tile(const AttentionGeometry& g, const BlockRows& rows, const ForwardScratch<Packing>& s,
-                         int64_t t, F beside) {
+inline void forward_tile(const AttentionGeometry& g, const BlockRows& rows, const ForwardScratch<Packing>& s, int64_t t,
+                         F beside) {
   constexpr int64_t kTogether = Packing::kTogether;
   const int64_t first = t * g.tile_keys;
   const auto *keys = s.keys + t * transposed_numbers<Packing>(g, g.key_dim) / g.tiles,
@@ -144,10 +144,12 @@ inline void forward_blocks(const AttentionArgs& args, int64_t group, int64_t blo
     for (int64_t i = 0; i < rows.count * kLanes; ++i) s.sum[i] = 0;
     for (int64_t i = 0; i < rows.count * g.value_pad; ++i) s.out[i] = 0;
     const int64_t last = (rows.high_of_block + g.tile_keys - 1) / g.tile_keys;
-    const int64_t first = rows.low_of_block / g.tile_keys, next = block + 1 < block_end ? rows.first + kBlockRows : g.rows;
+    const int64_t first = rows.low_of_block / g.tile_keys,
+                  next = block + 1 < block_end ? rows.first + kBlockRows : g.rows;
     const auto fetch = [&](int64_t row) {
       fetch_strip(args.q, args, g, group, next + row, g.key_dim);
-      with_operand(args.out, [&]<class T>(T*) { fetch_strip<T>(args.out, args, g, group, rows.first + row, g.value_dim); });
+      with_operand(args.out,
+                   [&]<class T>(T*) { fetch_strip<T>(args.out, args, g, group, rows.first + row, g.value_dim); });
     };
     forward_tile(g, rows, s, first, fetch);
     for (int64_t t = first + 1; t < last; ++t) forward_tile(g, rows, s, t, [](int64_t) {});

@@ -23,10 +23,10 @@ struct AttentionGeometry {
   int64_t tile_keys, tiles, padded_tokens;
 };
 
-// Keys of a tile for heads of `dim`: whole vectors and, where the sequence is longer, whole strips. Each tile costs a row
-// its maximum, a rescaling, and loads and stores of its sums. K^T and V come from L2, a line or two a step of a product,
-// which hides them: against 96 and 48 keys, 224 take 0.92 to 0.96 of the time (Zen 5, 48 to 256 dims, bf16 and f32).
-// AVX2's keep to an L1 of 32 KiB; longer ones were not measured where that is what there is.
+// Keys of a tile for heads of `dim`: whole vectors and, where the sequence is longer, whole strips. Each tile costs a
+// row its maximum, a rescaling, and loads and stores of its sums. K^T and V come from L2, a line or two a step of a
+// product, which hides them: against 96 and 48 keys, 224 take 0.92 to 0.96 of the time (Zen 5, 48 to 256 dims, bf16 and
+// f32). AVX2's keep to an L1 of 32 KiB; longer ones were not measured where that is what there is.
 constexpr int64_t tile_keys(int64_t dim) {
   if (kBf16Products) return dim <= 256 ? 224 : 96;
   return dim <= 80 ? 96 : 48;
@@ -176,11 +176,12 @@ inline T* block_row_of_many(const Tensor& x, const AttentionArgs& args, const At
   return block_row<T>(x, args, g, group, rows, dim, i);
 }
 
-// The rows of a strip, `row` the first of them in the group, on their way to L2. Asked for beside the products, a strip's
-// share at a time: whole blocks at once would wait for memory.
+// The rows of a strip, `row` the first of them in the group, on their way to L2. Asked for beside the products, a
+// strip's share at a time: whole blocks at once would wait for memory.
 template <class T = float>
-__attribute__((always_inline)) inline void fetch_strip(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
-                        int64_t row, int64_t dim) {
+__attribute__((always_inline)) inline void fetch_strip(const Tensor& x, const AttentionArgs& args,
+                                                       const AttentionGeometry& g, int64_t group, int64_t row,
+                                                       int64_t dim) {
   constexpr int64_t kLine = 64 / sizeof(T);
   const int64_t end = min_of(row + kTileRows, g.rows);
   while (row < end) {  // the heads of a token lie together
@@ -192,9 +193,9 @@ __attribute__((always_inline)) inline void fetch_strip(const Tensor& x, const At
   }
 }
 
-// factor · the rows of a block of a [rows, heads · dim] tensor, padded with zeros to `pad`, as operands A, and as operands
-// B: [rows / kTogether][pad][kTogether] (null: not wanted; both are one where nothing is packed). A row beyond the last
-// counts as zeros: there is room for it.
+// factor · the rows of a block of a [rows, heads · dim] tensor, padded with zeros to `pad`, as operands A, and as
+// operands B: [rows / kTogether][pad][kTogether] (null: not wanted; both are one where nothing is packed). A row beyond
+// the last counts as zeros: there is room for it.
 template <class Packing>
 inline void load_rows(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
                       const BlockRows& rows, int64_t dim, int64_t pad, float factor, typename Packing::Number* as_rows,

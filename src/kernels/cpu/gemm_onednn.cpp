@@ -188,7 +188,8 @@ struct Gemm::Engine {
   OperandA converted_a(const MatmulArgs& args, DType type, Precision precision) {
     if (args.same_a && same_view(args.a, last_a)) return {last_converted_a, args.transpose_a};
     last_a = args.a;
-    if (args.transpose_a && type == DType::bf16 && args.a.type == DType::f32) return {rounded_and_turned(args.a), false};
+    if (args.transpose_a && type == DType::bf16 && args.a.type == DType::f32)
+      return {rounded_and_turned(args.a), false};
     last_converted_a = converted(args.a, type, precision, scratch_a);
     return {last_converted_a, args.transpose_a};
   }

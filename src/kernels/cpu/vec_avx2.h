@@ -75,11 +75,9 @@ inline float first_lane(Vec x) { return _mm256_cvtss_f32(x.v); }
 template <class Join>
 inline Vec join_lanes(Vec (&x)[kLanes], Join join) {
   for (int i = 0; i < 8; i += 2)
-    x[i / 2] =
-        join(Vec{_mm256_unpacklo_ps(x[i].v, x[i + 1].v)}, Vec{_mm256_unpackhi_ps(x[i].v, x[i + 1].v)});
+    x[i / 2] = join(Vec{_mm256_unpacklo_ps(x[i].v, x[i + 1].v)}, Vec{_mm256_unpackhi_ps(x[i].v, x[i + 1].v)});
   for (int i = 0; i < 4; i += 2)
-    x[i / 2] =
-        join(Vec{_mm256_shuffle_ps(x[i].v, x[i + 1].v, 0x44)}, Vec{_mm256_shuffle_ps(x[i].v, x[i + 1].v, 0xee)});
+    x[i / 2] = join(Vec{_mm256_shuffle_ps(x[i].v, x[i + 1].v, 0x44)}, Vec{_mm256_shuffle_ps(x[i].v, x[i + 1].v, 0xee)});
   return join(Vec{_mm256_permute2f128_ps(x[0].v, x[1].v, 0x20)}, Vec{_mm256_permute2f128_ps(x[0].v, x[1].v, 0x31)});
 }
 

@@ -157,7 +157,8 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   // Pair j of x[i] and pair i of x[j] change places.
   static void transpose(Pair (&x)[kLanes]) {
     for (int i = 0; i < kLanes; i += 4) {
-      Pair a[4] = {_mm512_maskz_unpacklo_epi32(0xffff, x[i], x[i + 1]), _mm512_maskz_unpackhi_epi32(0xffff, x[i], x[i + 1]),
+      Pair a[4] = {_mm512_maskz_unpacklo_epi32(0xffff, x[i], x[i + 1]),
+                   _mm512_maskz_unpackhi_epi32(0xffff, x[i], x[i + 1]),
                    _mm512_maskz_unpacklo_epi32(0xffff, x[i + 2], x[i + 3]),
                    _mm512_maskz_unpackhi_epi32(0xffff, x[i + 2], x[i + 3])};
       interleave_slices(a[0], a[2]);
@@ -194,8 +195,8 @@ struct Bf16Pairs {  // see FloatOperands (vec_math.inl.h)
   static constexpr __mmask32 kHigh = 0xaaaaaaaau;
   // (cos, −sin) to (sin, cos). By bytes: a rotation of 32 bits takes a turn of the multiplier (Zen 4).
   static Pair quarter_turn(Pair x) {
-    const __m512i swapped = _mm512_maskz_broadcast_i32x4(
-        0xffff, _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+    const __m512i swapped =
+        _mm512_maskz_broadcast_i32x4(0xffff, _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
     return _mm512_xor_si512(_mm512_maskz_shuffle_epi8(~0ull, x, swapped), _mm512_set1_epi32(0x8000));
   }
   // The first halves of a and b, and the second halves.

@@ -88,8 +88,8 @@ inline Vec exp(Vec x) {
 inline float exp_of(float x) { return first_lane(exp(splat(x))); }
 
 // The same for numbers that are rounded to bf16 or to integers of 16 bits afterwards, where a rounding is 2e-3: within
-// 1.2e-5 of e^x on [−87, 88], 4e-6 where |x| < 8; 0 far below. x log2 e = n + r, |r| ≤ 1/2, and 2^r to degree 4 with the
-// least largest relative error, 2.9e-6: half the operations. The product's own rounding adds |x| · 2^-24 · √2.
+// 1.2e-5 of e^x on [−87, 88], 4e-6 where |x| < 8; 0 far below. x log2 e = n + r, |r| ≤ 1/2, and 2^r to degree 4 with
+// the least largest relative error, 2.9e-6: half the operations. The product's own rounding adds |x| · 2^-24 · √2.
 inline Vec exp_to_round(Vec x) {
   const Vec y = max(splat(kVanishing), x * splat(1.44269504088896341f));
   const Vec n = round(y), r = y - n;
