@@ -47,11 +47,12 @@ struct MatmulArgs {
 // y = x / rms(x) ⊙ weight (+ 0), or LayerNorm with bias. x and y [rows, groups · d], weight and bias [1, d]: each run
 // of d columns is normalised by itself (d = weight.cols; groups > 1 for per-head q/k norms). y is an operand.
 // statistics [rows, groups] gets 1/rms, or for LayerNorm [rows, 2·groups] gets mean and 1/sd in turn. eps is added to
-// the mean square (variance).
+// the mean square (variance). Of a residual stream, x = base + branch is written first, where these are given.
 struct NormArgs {
   NormKind kind = NormKind::rms;
   Tensor x, weight, bias /* layer only, may be empty */, y, statistics;
   double eps = 1e-5;
+  Tensor base = {}, branch = {};
 };
 struct NormGradArgs {
   NormArgs forward;               // y is not read

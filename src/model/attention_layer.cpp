@@ -102,7 +102,7 @@ void AttentionLayer::forward(Tensor x, Tensor y) {
   if (own_) own_->forward(p_.slice_cols(q_cols, p_.cols - q_cols), x);
   device.attention_forward(attention_args());
   if (context_->want_max_logit) max_logit_ = device.max_value(max_logits_);
-  output_.forward(map_output(), y, true);
+  output_.forward(map_output(), y, false);
 }
 
 void AttentionLayer::begin_backward() {

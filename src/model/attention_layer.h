@@ -14,7 +14,7 @@ class AttentionLayer {
   AttentionLayer(const LayerContext& context, int64_t layer, AttentionLayer* owner, bool shared, RotaryTables& tables,
                  Workspace& workspace);
 
-  // y (+)= attention(x), x [rows, width] the normed input, kept by view for backward; y already holds the residual.
+  // y = attention(x), x [rows, width] the normed input, kept by view for backward.
   void forward(Tensor x, Tensor y);
   // dx = gradient of x, written. Readers of a shared cache go before its owner, as layers do from last to first.
   void backward(Tensor dy, Tensor dx);

@@ -26,7 +26,7 @@ void FfnLayer::forward(Tensor x, Tensor y) {
   x_ = x;
   in_.forward(x, gate_up_);
   context_->device.swiglu_forward(gate_up_.slice_cols(0, act_.cols), gate_up_.slice_cols(act_.cols, act_.cols), act_);
-  down_.forward(act_, y, true);
+  down_.forward(act_, y, false);
 }
 
 void FfnLayer::backward(Tensor dy, Tensor dx) {

@@ -8,7 +8,7 @@ namespace mfa {
 class FfnLayer {
  public:
   FfnLayer(const LayerContext& context, int64_t layer, Workspace& workspace);
-  void forward(Tensor x, Tensor y);     // y += ffn(x); x [rows, width] is kept by view
+  void forward(Tensor x, Tensor y);     // y = ffn(x); x [rows, width] is kept by view
   void backward(Tensor dy, Tensor dx);  // dx written
 
  private:

@@ -19,7 +19,11 @@ NormArgs NormLayer::args(Tensor x, Tensor y) const {
           .eps = context_->config.norm_eps};
 }
 
-void NormLayer::forward(Tensor x, Tensor y) { context_->device.norm_forward(args(x, y)); }
+void NormLayer::forward(Tensor x, Tensor y, Tensor base, Tensor branch) {
+  NormArgs all = args(x, y);
+  all.base = base, all.branch = branch;
+  context_->device.norm_forward(all);
+}
 
 void NormLayer::backward(Tensor x, Tensor dy, Tensor dx, bool accumulate) {
   context_->device.norm_backward({.forward = args(x, {}),

@@ -13,7 +13,7 @@ class NormLayer {
   // `name` without ".weight". Normalises runs of weight.cols columns; `groups` of them in a row.
   NormLayer(const LayerContext& context, const std::string& name, NormKind kind, int64_t groups, Arena& saved);
 
-  void forward(Tensor x, Tensor y);
+  void forward(Tensor x, Tensor y, Tensor base = {}, Tensor branch = {});  // x = base + branch first, if given
   // x as in forward. dx (=|+=) …; dweight, dbias are added to.
   void backward(Tensor x, Tensor dy, Tensor dx, bool accumulate);
 

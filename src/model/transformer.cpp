@@ -94,6 +94,7 @@ void Transformer::plan(Workspace& w) {
     dh_ = w.saved.tensor("dh", real, rows, width);
     dnormed_ = w.saved.tensor("dnormed", real, rows, width);
   }
+  branch_ = context_.gradients != nullptr ? dnormed_ : w.saved.tensor("branch", real, rows, width);
   logits_ = w.scratch.tensor("logits", real, logit_rows(rows, config_.vocab), config_.vocab);
   dlogits_ = logits_;
   if (operand != real && context_.gradients != nullptr)
@@ -119,17 +120,16 @@ void Transformer::upload_batch(const TokenBatch& batch) {
 void Transformer::forward() {
   Device& device = context_.device;
   device.embedding_forward(ids_, embedding_.value, embedded_);
-  Tensor h = embedded_;
+  // A branch is added to its base by the norm that reads their sum.
+  Tensor h = embedded_, base;
   for (Block& block : blocks_) {
-    block.attention_norm.forward(h, block.attention_input);
-    device.convert(block.middle, h);
-    block.attention->forward(block.attention_input, block.middle);
-    block.ffn_norm.forward(block.middle, block.ffn_input);
-    device.convert(block.output, block.middle);
-    block.ffn->forward(block.ffn_input, block.output);
-    h = block.output;
+    block.attention_norm.forward(h, block.attention_input, base, base ? branch_ : Tensor{});
+    block.attention->forward(block.attention_input, branch_);
+    block.ffn_norm.forward(block.middle, block.ffn_input, h, branch_);
+    block.ffn->forward(block.ffn_input, branch_);
+    h = block.output, base = block.middle;
   }
-  final_norm_.forward(h, final_);
+  final_norm_.forward(h, final_, base, branch_);
 }
 
 // Classifier, softmax and their gradients, a block of rows at a time: dnormed_ gets the gradient of final_.

@@ -72,6 +72,7 @@ class Transformer {
 
   Tensor ids_, targets_, losses_, embedded_, final_, logits_, dlogits_;
   Tensor dh_, dnormed_;
+  Tensor branch_;  // what attention or FFN adds to the residual stream; dnormed_ where there is one, idle till then
   NormLayer final_norm_;
   std::vector<Block> blocks_;
 };

@@ -71,9 +71,10 @@ Problem make_problem(Device& device, const MatmulCase& c) {
 }
 
 std::string describe(const NormCase& c) {
-  return fmt::format("{} norm {} rows {} groups of {} bias {} accumulate {} in place {} frame {} operand {}",
-                     c.kind == NormKind::rms ? "rms" : "layer", c.rows, c.groups, c.dim, c.bias, c.accumulate_dx,
-                     c.in_place, c.frame, c.operand);
+  return fmt::format(
+      "{} norm {} rows {} groups of {} bias {} accumulate {} in place {} frame {} operand {} residual {}",
+      c.kind == NormKind::rms ? "rms" : "layer", c.rows, c.groups, c.dim, c.bias, c.accumulate_dx, c.in_place, c.frame,
+      c.operand, c.residual);
 }
 
 Problem make_problem(Device& device, const NormCase& c) {
@@ -83,7 +84,8 @@ Problem make_problem(Device& device, const NormCase& c) {
   constexpr double base = 0.5;
   NormArgs args;
   args.kind = c.kind;
-  args.x = o.normal(c.rows, cols);
+  args.x = c.residual ? o.unwritten(c.rows, cols) : o.normal(c.rows, cols);
+  if (c.residual) args.base = o.normal(c.rows, cols), args.branch = o.normal(c.rows, cols);
   args.weight = o.normal(1, c.dim);
   if (c.bias) args.bias = o.normal(1, c.dim);
   args.y = c.operand ? o.unwritten_operand(c.rows, cols) : o.unwritten(c.rows, cols);
@@ -98,7 +100,9 @@ Problem make_problem(Device& device, const NormCase& c) {
     if (dbias) device.fill(dbias, base);
     device.norm_backward({args, c.in_place ? dx : dy, dx, dweight, dbias, c.accumulate_dx});
   };
-  p.inputs = {{"x", args.x, {dx}, c.accumulate_dx ? base : 0}, {"weight", args.weight, {dweight}, base}};
+  p.inputs = {{"x", c.residual ? args.base : args.x, {dx}, c.accumulate_dx ? base : 0},
+              {"weight", args.weight, {dweight}, base}};
+  if (c.residual) p.inputs.push_back({"branch", args.branch, {dx}, c.accumulate_dx ? base : 0});
   p.outputs = {{"y", args.y, dy}};
   // 1/rms is off by the rounding of a sum of d squares of one sign, which grows with the root of d at most.
   const double sums = elementwise + root(c.dim);
@@ -106,6 +110,7 @@ Problem make_problem(Device& device, const NormCase& c) {
                {"statistics", args.statistics, sums},
                {"dx", dx, 2 * sums, 1},  // u and x̂ mean(u ⊙ x̂) cancel where d is small
                {"dweight", dweight, sums + root(c.rows * c.groups)}};
+  if (c.residual) p.results.push_back({"x", args.x, elementwise});
   if (c.bias) {
     p.inputs.push_back({"bias", args.bias, {dbias}, base});
     p.results.push_back({"dbias", dbias, root(c.rows * c.groups)});

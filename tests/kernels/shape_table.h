@@ -42,7 +42,7 @@ struct NormCase {
   int64_t rows, groups, dim;
   bool bias = false, accumulate_dx = false, in_place = false;
   int64_t frame = 0;
-  bool operand = false;
+  bool operand = false, residual = false;  // residual: x is the sum of two
 };
 inline const std::vector<NormCase> norm{
     {NormKind::rms, 1, 1, 1},
@@ -58,6 +58,8 @@ inline const std::vector<NormCase> norm{
     {NormKind::rms, 7, 3, 40, false, false, false, 3, true},
     {NormKind::layer, 5, 1, 100, true, false, false, 0, true},
     {NormKind::layer, 300, 1, 33, true, true},
+    {NormKind::rms, 17, 1, 100, false, false, false, 3, true, true},
+    {NormKind::layer, 5, 3, 17, true, true, false, 0, false, true},
 };
 
 // half = 0 … (head_dim − offset) / 2 rotated pairs.

@@ -46,9 +46,15 @@ inline void norm_group(const NormArgs& args, const float* x, T* y, int64_t d, No
   });
 }
 
+inline void add_rows(const float* base, const float* branch, float* x, int64_t n) {
+  each_vec(n, [&](int64_t i, auto part) { store(x + i, load(base + i, part) + load(branch + i, part), part); });
+}
+
 inline void norm_forward(const NormArgs& args, int64_t begin, int64_t end) {
   const int64_t d = args.weight.cols, groups = args.x.cols / d;
   for (int64_t r = begin; r < end; ++r) {
+    if (args.base.data != nullptr)
+      add_rows(row_of(args.base, r), row_of(args.branch, r), row_of(args.x, r), args.x.cols);
     for (int64_t group = 0; group < groups; ++group) {
       const float* x = row_of(args.x, r) + group * d;
       const NormStatistics s = measure(args, x, d);

@@ -26,6 +26,8 @@ template <class Real>
 void norm_forward(const NormArgs& a) {
   const int64_t d = a.weight.cols, groups = a.x.cols / d;
   const Real* weight = a.weight.ptr<Real>();
+  for (int64_t r = 0; a.base && r < a.x.rows; ++r)
+    for (int64_t i = 0; i < a.x.cols; ++i) a.x.row<Real>(r)[i] = a.base.row<Real>(r)[i] + a.branch.row<Real>(r)[i];
   for (int64_t r = 0; r < a.x.rows; ++r)
     for (int64_t g = 0; g < groups; ++g) {
       const Real* x = a.x.row<Real>(r) + g * d;
