@@ -79,10 +79,10 @@ std::vector<double> results_of(Device& device, const shapes::PagedCase& c) {
 
 // Paths that round to 8 bits round the same numbers: but for a few that lie between two, and then by one step, they
 // agree as closely as f32 does.
-TEST(Paged, Int8PathsAgree) {
-  const auto devices = cpu_devices();
+int expect_int8_paths_to_agree(const std::vector<shapes::PagedCase>& cases,
+                               const std::vector<std::unique_ptr<Device>>& devices) {
   int compared = 0;
-  for (const shapes::PagedCase& c : shapes::paged) {
+  for (const shapes::PagedCase& c : cases) {
     // A block narrower than two vectors, 32 numbers on avx512, is multiplied in f32.
     if (c.pool.type != DType::i8 || c.pool.value_dim % 32 != 0 || c.pool.page_tokens % 32 != 0) continue;
     const std::vector<double> plain = results_of(*devices.front(), c);
@@ -92,15 +92,34 @@ TEST(Paged, Int8PathsAgree) {
       ++compared;
     }
   }
-  if (compared == 0) GTEST_SKIP() << "this CPU has one path alone that rounds to 8 bits";
+  return compared;
 }
 
-// The cases whose cache is multiplied as it is by devices that multiply in bf16.
+// The cases whose cache is multiplied in bf16 by devices that do.
 std::vector<shapes::PagedCase> bf16_cases() {
   std::vector<shapes::PagedCase> cases;
   for (const shapes::PagedCase& c : shapes::paged)
-    if (c.pool.type == DType::bf16) cases.push_back(c);
+    if (c.pool.type == DType::bf16 || (c.pool.type == DType::i8 && c.pool.value_in_key)) cases.push_back(c);
   return cases;
+}
+
+TEST(Paged, Int8PathsAgree) {
+  if (expect_int8_paths_to_agree(shapes::paged, cpu_devices()) == 0)
+    GTEST_SKIP() << "this CPU has one path alone that rounds to 8 bits";
+}
+TEST(Paged, Int8PathsThatMultiplyInBf16Agree) {
+  if (expect_int8_paths_to_agree(bf16_cases(), bf16_devices()) == 0)
+    GTEST_SKIP() << "this CPU has one path alone that multiplies in bf16";
+}
+// Scores in bf16 are off by the roundings of a query, an angle, a key and a turned key, each of deviation 2^-9 / √3 of
+// the spread of logits: 0.25 % of a probability. Where that moves it over a step of 8 bits, 1/255 of the largest, it is
+// off by a part of that step as well.
+TEST(Paged, Int8KeysMultipliedInBf16AreNearThoseInF32) {
+  const auto devices = cpu_devices(), in_bf16 = bf16_devices();
+  for (const shapes::PagedCase& c : bf16_cases())
+    for (size_t i = 0; c.pool.type == DType::i8 && i < devices.size(); ++i)
+      EXPECT_LT(relative_distance(results_of(*in_bf16[i], c), results_of(*devices[i], c)), 0.006)
+          << title(*devices[i]) << ": " << c.name;
 }
 
 TEST(Paged, DevicesAgree) { expect_devices_agree(shapes::paged, devices_under_test()); }

@@ -254,6 +254,8 @@ inline const std::vector<PagedCase> paged{
     {"int8 window, alibi", {1, 48, 48, false, 64, 0, DType::i8}, 7, {{300, 1}, {0, 70}}, 70, true},
     {"int8 mfa-kr", {1, 96, 96, true, 64, 0, DType::i8}, 26, {{130, 1}, {0, 70}}, 0, false, 48},
     {"int8 mfa-kr, a narrow last block", {1, 80, 80, true, 64, 0, DType::i8}, 9, {{130, 1}, {0, 70}}, 0, false, 40},
+    {"int8 mfa-kr 16x256", {1, 256, 256, true, 64, 0, DType::i8}, 16, {{600, 1}, {31, 2}, {0, 70}}, 0, false, 128},
+    {"int8 in key, few rows", {1, 64, 64, true, 64, 0, DType::i8}, 3, {{130, 1}, {0, 20}}},
     {"int8 in key, odd dims", {1, 43, 37, true, 16, 0, DType::i8}, 5, {{70, 1}, {0, 21}}},
     {"mfa-kr, a narrow last block", {1, 80, 80, true, 64}, 9, {{130, 1}, {0, 70}}, 0, false, 40},
     {"int8, values of some dims", {1, 128, 96, true, 32, 0, DType::i8}, 9, {{70, 1}, {0, 20}}, 0, false, 32},

@@ -10,8 +10,8 @@
 //     R(start) R(offset). An offset's angle is read from the tables every kDotKeys tokens and turned from there: whole
 //     tables would cost 8·half bytes a token, more than a bf16 key, and from L2 they take the time of the turning.
 //   int8: integer queries and probabilities, of 16 or 8 bits as the path multiplies them (Int8Products), times 8-bit
-//     keys and values, summed in 32 bits, scaled for each 64 dims. Scores of keys that hold their values are f32: 8-bit
-//     keys unpack as fast as bf16 ones.
+//     keys and values, summed in 32 bits, scaled for each 64 dims. Scores of keys that hold their values are f32, or
+//     bf16 where the path multiplies it: turning a key mixes dims whose scales differ.
 //   bf16 where the path multiplies it: queries and probabilities rounded to bf16, sums in f32, nothing to unpack.
 // Slow for kv_heads = n_heads in decode (one row a tile), for page_tokens or dims whose last block is neither one
 // vector nor two (it is unpacked to f32 first; one vector of bf16 counts as narrow where bf16 is not multiplied, and
@@ -138,7 +138,7 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
   constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
   const KvMatrix& v = at.values;
   const float* scales = at.shared ? s.key_scales : s.value_scales;
-  const bool pairs = piece.bf16_products && v.grouped();
+  const bool pairs = piece.bf16_products && v.type == DType::bf16 && v.grouped();
   // Two blocks at once: neither beyond the values, nor beyond whole blocks of the matrix, which may hold more dims.
   const int64_t two_blocks_end = min_of(round_up(piece.spec.value_dim, kBlock), v.outer);
   if constexpr (kBf16Products)
@@ -238,9 +238,10 @@ inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const Pag
   const int64_t tokens = piece.spec.page_tokens, tiles = tiles_of(kTileRows);
   const int64_t value_blocks = s.value_pad / kBlock;
   const int64_t touches = piece.bf16_products || piece.spec.type == DType::i8 ? 1 : lane_touches(rows);
-  const int64_t values = piece.bf16_products ? value_blocks / 2 * (tokens / 2) / kPart * tiles_of(kTwoBlockRows) *
-                                                   two_block_touches(rows, at.shared)
-                                             : value_blocks * tokens / kPart * tiles * touches;
+  const int64_t values =
+      piece.bf16_products && at.values.type == DType::bf16
+          ? value_blocks / 2 * (tokens / 2) / kPart * tiles_of(kTwoBlockRows) * two_block_touches(rows, at.shared)
+          : value_blocks * tokens / kPart * tiles * touches;
   const int64_t scores = (tokens + kBlock - 1) / kBlock * piece.spec.key_dim / kPart * tiles * touches;
   if (!at.shared) return values + scores;
   if (readies_keys(piece, at)) return values + ready_parts(tokens, s.key_pad, rows);

@@ -230,7 +230,9 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
   check_paged(args);
   find_pieces(args, kernels_.paged_rows, paged_pieces_);
   int64_t splits = 0;
-  const bool bf16_products = multiplies_bf16() && args.pool->spec().type == DType::bf16;
+  const KvPoolSpec& spec = args.pool->spec();
+  const bool bf16_products =
+      multiplies_bf16() && (spec.type == DType::bf16 || (spec.type == DType::i8 && spec.value_in_key));
   const uint16_t* angles = bf16_products && args.key_cos ? paged_angles(args) : nullptr;
   for (PagedPiece& piece : paged_pieces_) {
     piece.bf16_products = bf16_products;

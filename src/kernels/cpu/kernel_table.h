@@ -48,8 +48,10 @@ struct PagedPiece {
   float* scratch = nullptr;  // paged_scratch() floats, this thread's own
   float* states = nullptr;   // paged_state(rows) floats a split if `separate`, else one for all, folded in order
   bool separate = false;
-  bool continues = false;            // the same scratch did the split before, of the same rows
-  bool bf16_products = false;        // round queries and probabilities to bf16 and multiply with a bf16 cache as it is
+  bool continues = false;  // the same scratch did the split before, of the same rows
+  // Queries and probabilities are rounded to bf16 and multiplied with a bf16 cache as it is; int8 keys that hold their
+  // values are too, once their scales have made them bf16.
+  bool bf16_products = false;
   const uint16_t* angles = nullptr;  // of the offsets in a split, for bf16 products with keys rotated on read
   bool fetch_into_l1 = false;        // pages ahead; else into L2 (fetches_into_l1)
 };

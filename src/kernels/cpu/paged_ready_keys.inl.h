@@ -6,7 +6,8 @@
 // dims, of each of eight keys. A score is the sum of a slice then, and a fold of two vectors gives those of 16 keys.
 //
 // A last block of one vector, and halves that end within a vector (48 dims: 24), do not pair as they lie: such keys are
-// gathered first, at two loads and two stores for 16 dims of four keys.
+// gathered first, at two loads and two stores for 16 dims of four keys. So are int8 keys, whose scales make them bf16
+// on the way: 64 rows of 256 dims take 0.6 × the time of f32 scores, 16 rows 0.68 ×, 4 rows 0.9 × (Zen 5, in place).
 //
 // Keys are made ready step by step between the products of the group before, a step after some rows, also across tiles:
 // shifts, shuffles and roundings run beside products, as long as they are spread evenly (all at once: 1.15 × the time
@@ -73,13 +74,14 @@ inline int64_t rotated_half(const PagedPiece& piece) {
 }
 
 // Whether this way can be taken: whole groups of keys, whole vectors of dims, and rotated halves of whole vectors, or
-// that end in the middle of one if they are all of the key.
+// in bf16 that end in the middle of one if they are all of the key.
 inline bool readies_keys(const PagedPiece& piece, const KvLayout& at) {
   const int64_t half = rotated_half(piece), dims = at.keys.outer;
-  return piece.bf16_products && at.tokens % kKeyGroup == 0 && dims % kLanes == 0 &&
-         (half % kLanes == 0 || (half % (kLanes / 2) == 0 && 2 * half == dims));
+  const bool ends_within = at.keys.type == DType::bf16 && half % (kLanes / 2) == 0 && 2 * half == dims;
+  return piece.bf16_products && at.shared && at.tokens % kKeyGroup == 0 && dims % kLanes == 0 &&
+         (half % kLanes == 0 || ends_within);
 }
-inline bool gathers_keys(const KvLayout& at) { return at.keys.outer % kBlock != 0; }
+inline bool gathers_keys(const KvLayout& at) { return at.keys.type == DType::i8 || at.keys.outer % kBlock != 0; }
 
 // The two vectors of 16 dims that pair u takes: dims [u, u + kLanes) and those `half` behind them while pairs are
 // rotated, then the two vectors of each block.
@@ -123,6 +125,42 @@ inline void gather_group(const PagedPiece& piece, const KvLayout& at, const Page
       Pairs::store(to, raw(of.first));
       Pairs::store(to + kBlock, across ? Pairs::across(raw(of.second), raw(of.second + 1)) : raw(of.second));
     }
+  }
+}
+
+// A vector of the dims of some int8 keys in bf16, in pairs of keys, 2 · kBlock numbers from pair to pair.
+template <class Pairs>
+inline void unpack_keys(const int8_t* group, const float* scales, uint16_t* to) {
+  const IntVec keys = Int8Products::load(group);
+#pragma GCC unroll 2
+  for (int i = 0; i < Int8Products::kTogether; i += 2) {
+    const Vec a = Int8Products::number(keys, i) * splat(scales[i]);
+    const Vec b = Int8Products::number(keys, i + 1) * splat(scales[i + 1]);
+    Pairs::store(to + i * kBlock, Pairs::interleave(Pairs::join(a, b)));
+  }
+}
+
+// The same of int8 keys, scaled and rounded to bf16; halves are whole vectors.
+template <class Pairs>
+inline void gather_int8_group(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
+                              int64_t token) {
+  constexpr int64_t kTogether = Int8Products::kTogether;
+  const int64_t half = rotated_half(piece), last = at.keys.outer / kLanes - 1, row = t.offset + token;
+  const auto* stored = reinterpret_cast<const uint16_t*>(t.head + at.key_scales(0)) + row;
+  for (int64_t g = 0; g < at.key_groups; ++g)
+    for (int64_t i = 0; i < kKeyGroup; i += kLanes)
+      store(s.group_scales + g * kKeyGroup + i, load_bf16(stored + g * at.tokens + i));
+  const auto unpack = [&](int64_t vector, uint16_t* to) {
+    const int64_t v = min_of(vector, last), width = at.keys.block_width(v / 2);
+    const auto* keys = reinterpret_cast<const int8_t*>(t.head + at.keys.at(v / 2, row)) + v % 2 * kTogether * kLanes;
+    const float* scales = s.group_scales + v * kLanes / KvPoolSpec::kScaleGroup * kKeyGroup;
+    for (int64_t i = 0; i < kKeyGroup; i += kTogether)
+      unpack_keys<Pairs>(keys + i * width, scales + i, to + i * kBlock);
+  };
+  for (int64_t u = 0; u < s.key_pad / kBlock; ++u) {
+    const PairOfVectors of(u, half);
+    unpack(of.first, s.gathered + u * kKeyGroup * kBlock);
+    unpack(of.second, s.gathered + u * kKeyGroup * kBlock + kBlock);
   }
 }
 
@@ -388,7 +426,10 @@ inline void ready_scores(const PagedPiece& piece, const KvLayout& at, const Page
     const int64_t rotated = rotated_vectors(rotated_half(piece)), plain = s.key_pad / kBlock - rotated;
     const int64_t tiles = ready_tiles(rows);
     const auto gather = [&](const PagedTile& from, int64_t token) {
-      if (gathers_keys(at)) gather_group<Pairs>(piece, at, s, from, token);
+      if (at.keys.type == DType::i8)
+        gather_int8_group<Pairs>(piece, at, s, from, token);
+      else if (gathers_keys(at))
+        gather_group<Pairs>(piece, at, s, from, token);
     };
     if (ready.group == nullptr) {
       ready.group = s.half_keys;

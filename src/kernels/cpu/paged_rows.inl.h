@@ -36,6 +36,7 @@ struct PagedScratch {
   ReadyKeys* ready;  // null where nothing is made ready
   // bf16 products: the same as of the floats, and keys on their way (paged_ready_keys.inl.h).
   uint16_t *half_queries, *half_turned, *half_weights, *half_keys, *gathered;
+  float* group_scales;  // int8: of the keys that are gathered, [groups][kKeyGroup]
   int64_t floats = 0, key_pad, value_pad;
   PagedScratch(const KvPoolSpec& spec, float* memory) {
     key_pad = round_up(spec.key_dim, kBlock);
@@ -60,15 +61,16 @@ struct PagedScratch {
     };
     const bool half = spec.type == DType::bf16 && kBf16Products;
     half_queries = take_half(half && !spec.value_in_key, kPagedRows * key_pad);
-    half_turned = take_half(half && spec.value_in_key, kPagedRows * key_pad);
     half_weights = take_half(half, kPagedRows * kPagedTile);
-    half_keys = take_half(half && spec.value_in_key, 2 * kKeyGroup * key_pad);  // ready keys, two groups
-    gathered = take_half(half && spec.value_in_key && key_pad != spec.key_dim, kKeyGroup * key_pad);
-    pairs = reinterpret_cast<int64_t*>(
-        take(half && spec.value_in_key ? 4 * (key_pad / kBlock + 1) : 0));  // paged_ready_keys.inl.h
-    ready = half && spec.value_in_key ? reinterpret_cast<ReadyKeys*>(take(sizeof(ReadyKeys) / sizeof(float))) : nullptr;
-    weights_scale = take(kPagedRows);
     const int64_t groups = small ? (key_pad + KvPoolSpec::kScaleGroup - 1) / KvPoolSpec::kScaleGroup : 0;
+    const bool readied = kBf16Products && spec.value_in_key && spec.type != DType::f32;
+    half_turned = take_half(readied, kPagedRows * key_pad);
+    half_keys = take_half(readied, 2 * kKeyGroup * key_pad);  // ready keys, two groups
+    gathered = take_half(readied && (small || key_pad != spec.key_dim), kKeyGroup * key_pad);
+    group_scales = take(readied ? groups * kKeyGroup : 0);
+    pairs = reinterpret_cast<int64_t*>(take(readied ? 4 * (key_pad / kBlock + 1) : 0));
+    ready = readied ? reinterpret_cast<ReadyKeys*>(take(sizeof(ReadyKeys) / sizeof(float))) : nullptr;
+    weights_scale = take(kPagedRows);
     query_scale = take(groups * kPagedRows);  // [groups][rows]
     query_offset = reinterpret_cast<int32_t*>(take(groups * kPagedRows));
     low = take(kPagedRows);
