@@ -67,31 +67,41 @@ inline void mask_row(const PagedScratch& s, const PagedTile& t, int64_t r) {
   }
 }
 
+// What probabilities become afterwards. Integers: they are relative to the largest of their row in the
+// tile, and s.tile_factor makes them relative to the largest so far.
+enum class Weights { f32, bf16, integers };
+
 // Logits of up to kLanes rows to probabilities; the rows' earlier sums are scaled to the new maxima. Maxima and sums
-// stand in lanes: to find each by itself would wait for a chain of shuffles a row. kRounded: to bf16 or integers
-// afterwards.
-template <bool kRounded, int kVecs>
+// stand in lanes: to find each by itself would wait for a chain of shuffles a row.
+template <Weights kWeights, int kVecs>
 inline void softmax_rows(const PagedScratch& s, const PagedState& state, int64_t begin, int64_t rows) {
   Vec lanes[kLanes];
   for (Vec& largest : lanes) largest = splat(kNoKeySeen);
   for (int64_t i = 0; i < rows; ++i)
     for (int j = 0; j < kVecs; ++j) lanes[i] = max(load(s.logits + (begin + i) * kPagedTile + j * kLanes), lanes[i]);
-  const Vec old = load(state.maximum + begin);
-  const Vec top = max(join_lanes(lanes, [](Vec a, Vec b) { return max(a, b); }), old), factor = exp(old - top);
+  const Vec old = load(state.maximum + begin), here = join_lanes(lanes, [](Vec a, Vec b) { return max(a, b); });
+  const Vec top = max(here, old), factor = exp(old - top);
   store(state.maximum + begin, top);
+  alignas(64) float tops[kLanes];
+  store(tops, kWeights == Weights::integers ? here : top);
   for (Vec& sum : lanes) sum = zero();
   for (int64_t i = 0; i < rows; ++i) {
     float* x = s.logits + (begin + i) * kPagedTile;
-    const Vec row_top = splat(state.maximum[begin + i]);
+    const Vec row_top = splat(tops[i]);
     Vec sum = zero();
     for (int j = 0; j < kVecs; ++j) {
-      const Vec below = load(x + j * kLanes) - row_top, p = kRounded ? exp_to_round(below) : exp(below);
+      const Vec below = load(x + j * kLanes) - row_top, p = kWeights == Weights::f32 ? exp(below) : exp_to_round(below);
       sum = sum + p;
       store(x + j * kLanes, p);
     }
     lanes[i] = sum;
   }
-  const Vec sums = join_lanes(lanes, [](Vec a, Vec b) { return a + b; });
+  Vec sums = join_lanes(lanes, [](Vec a, Vec b) { return a + b; });
+  if constexpr (kWeights == Weights::integers) {
+    const Vec tile_factor = exp(here - top);
+    store(s.tile_factor + begin, tile_factor);
+    sums = sums * tile_factor;
+  }
   store(state.sum + begin, load(state.sum + begin) * factor + sums);
   alignas(64) float factors[kLanes];
   store(factors, factor);
@@ -111,36 +121,59 @@ inline void round_weights(const PagedScratch& s, int64_t r, int64_t count) {
     Pairs::store(to + j, Pairs::join(load(p + j), j + kLanes < count ? load(p + j + kLanes) : zero()));
 }
 
-// The probabilities times the values' scales of one group of dims, as integers. None is negative, a row of a tile fits
-// in registers, and beyond count, where scales are zero, so are they.
-inline void scale_weights(const PagedScratch& s, int64_t rows, int64_t count, const float* scales) {
+// The values' scales of one group of dims, [kPagedTile], to steps of the largest that row r sees (masked), or of all.
+// Returns that one's.
+inline float scale_steps(const PagedScratch& s, const PagedTile& t, const float* scales, bool masked, int64_t r,
+                         Vec (&steps)[kPagedTile / kLanes]) {
+  const Vec low = splat(s.low[r]), high = splat(s.high[r]);
+  Vec largest = zero();
+  for (int64_t i = 0; i < kPagedTile / kLanes; ++i) {
+    steps[i] = load(scales + i * kLanes);
+    const Vec key = splat(static_cast<float>(t.first + i * kLanes)) + lane_numbers();
+    const Vec seen = masked ? select_less(key, low, zero(), select_less(key, high, steps[i], zero())) : steps[i];
+    largest = max(seen, largest);
+  }
+  const float top = horizontal_max(largest);
+  const Vec factor = splat(top > 1e-30f ? Int8Products::kLargestWeight / top : 0.0f);
+  for (Vec& step : steps) step = step * factor;
+  return top * (1 / Int8Products::kLargestWeight);
+}
+
+// The probabilities times the values' scales of one group of dims, as integers. None is negative; beyond count, where
+// scales are zero, so are they. Of scales, a row takes the largest that it sees, whatever else the tile holds.
+inline void scale_weights(const PagedScratch& s, const PagedTile& t, int64_t rows, const float* scales, bool masked) {
   constexpr int64_t kVecs = kPagedTile / kLanes;
+  Vec steps[kVecs] = {};
+  float step = 0;
   for (int64_t r = 0; r < rows; ++r) {
+    if (r == 0 || masked) step = scale_steps(s, t, scales, masked, r, steps);
     float* p = s.logits + r * kPagedTile;
-    for (int64_t j = round_up(count, kLanes); j < kPagedTile; j += kLanes) store(p + j, zero());  // not an old NaN
-    Vec scaled[kVecs], largest = zero();
-    for (int64_t i = 0; i < kVecs; ++i) {
-      scaled[i] = load(p + i * kLanes) * load(scales + i * kLanes);
-      largest = max(scaled[i], largest);
-    }
-    const float top = horizontal_max(largest);
-    const Vec factor = splat(top > 1e-30f ? Int8Products::kLargestWeight / top : 0.0f);
-    for (int64_t i = 0; i < kVecs; ++i) scaled[i] = scaled[i] * factor;
+    for (int64_t j = round_up(t.count, kLanes); j < kPagedTile; j += kLanes) store(p + j, zero());  // not an old NaN
+    Vec scaled[kVecs];
+    for (int64_t i = 0; i < kVecs; ++i) scaled[i] = load(p + i * kLanes) * steps[i];
     for (int64_t i = 0; i < kVecs; i += 4)
       Int8Products::store_four(s.int_weights + r * kPagedTile + i * kLanes, scaled + i);
-    s.weights_scale[r] = top * (1 / Int8Products::kLargestWeight);
+    s.weights_scale[r] = step * s.tile_factor[r];
   }
+}
+
+// Of an int8 cache: probabilities relative to the largest so far, as products in f32 want them.
+inline void scale_to_largest_so_far(const PagedScratch& s, int64_t rows, int64_t count) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (float* p = s.logits + r * kPagedTile; p < s.logits + r * kPagedTile + count; p += kLanes)
+      store(p, load(p) * splat(s.tile_factor[r]));
 }
 
 template <class Pairs = Bf16Pairs>
 inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
-                       const PagedTile& t, int64_t rows, Ahead& ahead) {
+                       const PagedTile& t, int64_t rows, bool masked, Ahead& ahead) {
   constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
   const KvMatrix& v = at.values;
   const float* scales = at.shared ? s.key_scales : s.value_scales;
   const bool pairs = piece.bf16_products && v.type == DType::bf16 && v.grouped();
   // Two blocks at once: neither beyond the values, nor beyond whole blocks of the matrix, which may hold more dims.
   const int64_t two_blocks_end = min_of(round_up(piece.spec.value_dim, kBlock), v.outer);
+  bool in_f32 = false;
   if constexpr (kBf16Products)
     for (int64_t r = 0; pairs && r < rows; ++r) round_weights<Pairs>(s, r, t.count);
   for (int64_t c = 0; c < piece.spec.value_dim; c += kBlock) {
@@ -168,7 +201,7 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
       lane_product(rows, t.count, s.logits, kPagedTile, FloatBlock{reinterpret_cast<const float*>(data), width}, out,
                    s.value_pad, true, ahead);
     } else if (whole && v.grouped()) {
-      if (c % kGroup == 0) scale_weights(s, rows, t.count, scales + c / kGroup * kPagedTile);
+      if (c % kGroup == 0) scale_weights(s, t, rows, scales + c / kGroup * kPagedTile, masked);
       const IntValues block{data, width};
       const int64_t bytes = kBlock * v.inner;
       if (kTwoBlocks && c % (2 * kBlock) == 0 && c + 2 * kBlock <= two_blocks_end) {
@@ -180,6 +213,8 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
                        ahead);
       }
     } else {
+      if (v.type == DType::i8 && !in_f32) scale_to_largest_so_far(s, rows, t.count);
+      in_f32 = true;  // so are all that follow
       for (int64_t j = 0; j < t.count; ++j) {
         Vec x, y;
         load_any(v, t.head, c / kBlock, t.offset + j, x, y);
@@ -206,15 +241,19 @@ inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedS
   else
     dot_scores(piece, at, s, t, rows, ahead);
   for (int64_t r = 0; (masked || t.count % kLanes != 0) && r < rows; ++r) mask_row(s, t, r);
-  const bool rounded = piece.bf16_products || piece.spec.type == DType::i8;
   with_count<kPagedTile / kLanes>((t.count + kLanes - 1) / kLanes, [&](auto vecs) {
+    constexpr int kVecs = decltype(vecs)::value;
     for (int64_t r = 0; r < rows; r += kLanes) {
       const int64_t n = min_of(kLanes, rows - r);
-      rounded ? softmax_rows<true, decltype(vecs)::value>(s, state, r, n)
-              : softmax_rows<false, decltype(vecs)::value>(s, state, r, n);
+      if (piece.spec.type == DType::i8)
+        softmax_rows<Weights::integers, kVecs>(s, state, r, n);
+      else if (piece.bf16_products)
+        softmax_rows<Weights::bf16, kVecs>(s, state, r, n);
+      else
+        softmax_rows<Weights::f32, kVecs>(s, state, r, n);
     }
   });
-  add_values(piece, at, s, state, t, rows, ahead);
+  add_values(piece, at, s, state, t, rows, masked, ahead);
 }
 
 // Rows [begin, end) of state = state ⊕ more: both rescaled to the larger maximum.

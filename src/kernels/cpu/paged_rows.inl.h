@@ -27,8 +27,8 @@ struct ReadyKeys {
 inline int64_t value_stride(const KvPoolSpec& spec) { return round_up(spec.value_dim, kBlock) + 16; }
 
 struct PagedScratch {
-  float *queries, *turned, *step, *logits, *block, *key_scales, *value_scales, *weights_scale, *query_scale, *low,
-      *high, *slope, *position, *split;  // split: a PagedState
+  float *queries, *turned, *step, *logits, *block, *key_scales, *value_scales, *weights_scale, *tile_factor,
+      *query_scale, *low, *high, *slope, *position, *split;  // split: a PagedState
   Int8Products::Query* int_queries;
   Int8Products::Weight* int_weights;
   int32_t* query_offset;
@@ -71,6 +71,7 @@ struct PagedScratch {
     pairs = reinterpret_cast<int64_t*>(take(readied ? 4 * (key_pad / kBlock + 1) : 0));
     ready = readied ? reinterpret_cast<ReadyKeys*>(take(sizeof(ReadyKeys) / sizeof(float))) : nullptr;
     weights_scale = take(kPagedRows);
+    tile_factor = take(kPagedRows);
     query_scale = take(groups * kPagedRows);  // [groups][rows]
     query_offset = reinterpret_cast<int32_t*>(take(groups * kPagedRows));
     low = take(kPagedRows);
