@@ -67,8 +67,8 @@ inline void mask_row(const PagedScratch& s, const PagedTile& t, int64_t r) {
   }
 }
 
-// What probabilities become afterwards. Integers: they are relative to the largest of their row in the
-// tile, and s.tile_factor makes them relative to the largest so far.
+// What probabilities become afterwards. Before they become integers, they are relative to the largest of their row in
+// the tile, and s.tile_factor would make them relative to the largest so far.
 enum class Weights { f32, bf16, integers };
 
 // Logits of up to kLanes rows to probabilities; the rows' earlier sums are scaled to the new maxima. Maxima and sums

@@ -177,7 +177,8 @@ inline T* block_row_of_many(const Tensor& x, const AttentionArgs& args, const At
 }
 
 // The rows of a strip, `row` the first of them in the group, on their way to L2. Asked for beside the products, a
-// strip's share at a time: whole blocks at once would wait for memory.
+// strip's share at a time: whole blocks at once would wait for memory. Always inlined, since g++ takes a function that
+// only fetches for one without effect, and drops its calls.
 template <class T = float>
 __attribute__((always_inline)) inline void fetch_strip(const Tensor& x, const AttentionArgs& args,
                                                        const AttentionGeometry& g, int64_t group, int64_t row,

@@ -5,9 +5,7 @@
 // pairs of dims, those are rotated, and slices of vectors are exchanged, so that a vector holds a slice, two pairs of
 // dims, of each of eight keys. A score is the sum of a slice then, and a fold of two vectors gives those of 16 keys.
 //
-// A last block of one vector, and halves that end within a vector (48 dims: 24), do not pair as they lie: such keys are
-// gathered first, at two loads and two stores for 16 dims of four keys. So are int8 keys, whose scales make them bf16
-// on the way: 64 rows of 256 dims take 0.6 × the time of f32 scores, 16 rows 0.68 ×, 4 rows 0.9 × (Zen 5, in place).
+// Keys that do not pair as they lie, and int8 ones, are gathered first (paged_gathered_keys.inl.h).
 //
 // Keys are made ready step by step between the products of the group before, a step after some rows, also across tiles:
 // shifts, shuffles and roundings run beside products, as long as they are spread evenly (all at once: 1.15 × the time
@@ -41,7 +39,7 @@
 // (1.0 ×), tiles of 32 keys (1.1 ×), angles fetched past L1 (1.0 ×), loops aligned to 32 or 64 bytes (1.0 ×).
 #pragma once
 
-#include "kernels/cpu/paged_shared_keys.inl.h"
+#include "kernels/cpu/paged_gathered_keys.inl.h"
 
 namespace mfa {
 namespace {
@@ -50,8 +48,6 @@ constexpr int kReadyRows = 8;  // 8 rows × 16 keys: 16 sums, which leaves regis
 // Vectors of ready keys of a group: a slice of the pairs for each key.
 template <class Pairs>
 constexpr int kKeyVectors = kKeyGroup / Pairs::kSlices;
-
-inline int64_t rotated_vectors(int64_t half) { return (half + kLanes - 1) / kLanes; }
 
 // Rotations by tokens [begin, end): (cos, −sin) as [tokens / 16][half / kLanes][4 vectors][4 quarters][kLanes][2], and
 // zeros behind a half that ends within a vector: what is paired there is neither a pair nor a part of a score.
@@ -69,10 +65,6 @@ inline void paged_angles(const Tensor& cos, const Tensor& sin, int64_t begin, in
   }
 }
 
-inline int64_t rotated_half(const PagedPiece& piece) {
-  return piece.args->key_cos.data == nullptr ? 0 : piece.args->key_cos.cols;
-}
-
 // Whether this way can be taken: whole groups of keys, whole vectors of dims, and rotated halves of whole vectors, or
 // in bf16 that end in the middle of one if they are all of the key.
 inline bool readies_keys(const PagedPiece& piece, const KvLayout& at) {
@@ -81,17 +73,6 @@ inline bool readies_keys(const PagedPiece& piece, const KvLayout& at) {
   return piece.bf16_products && at.shared && at.tokens % kKeyGroup == 0 && dims % kLanes == 0 &&
          (half % kLanes == 0 || ends_within);
 }
-inline bool gathers_keys(const KvLayout& at) { return at.keys.type == DType::i8 || at.keys.outer % kBlock != 0; }
-
-// The two vectors of 16 dims that pair u takes: dims [u, u + kLanes) and those `half` behind them while pairs are
-// rotated, then the two vectors of each block.
-struct PairOfVectors {
-  int64_t first, second;
-  PairOfVectors(int64_t u, int64_t half)
-      : first(u < rotated_vectors(half) ? u : 2 * u),
-        second(u < rotated_vectors(half) ? half / kLanes + u : 2 * u + 1) {}
-};
-
 // Where the vectors of the pairs lie, in a row of two keys of the page or of gathered keys. Numbers,
 // [key_pad / kBlock][2], and a pair behind them.
 inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
@@ -104,64 +85,6 @@ inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
     s.pairs[2 * u + 1] = gathered ? s.pairs[2 * u] + kBlock : place(of.second);
   }
   s.pairs[2 * pairs] = s.pairs[2 * pairs + 1] = 0;
-}
-
-// The group of keys at `token`, in vectors that pair as they lie, to s.gathered:
-// [key_pad / kBlock][kKeyGroup / 2][2][kBlock]. A vector without a partner is its own, where the query has zeros.
-template <class Pairs>
-inline void gather_group(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
-                         int64_t token) {
-  const int64_t half = rotated_half(piece), last = at.keys.outer / kLanes - 1;
-  for (int64_t u = 0; u < s.key_pad / kBlock; ++u) {
-    const PairOfVectors of(u, half);
-    const bool across = half % kLanes != 0;
-    for (int64_t i = 0; i < kKeyGroup; i += 2) {
-      const auto raw = [&](int64_t vector) {
-        const int64_t v = min_of(vector, last);
-        const std::byte* row = t.head + at.keys.at(v / 2, t.offset + token + i);
-        return Pairs::load(reinterpret_cast<const uint16_t*>(row) + v % 2 * kBlock);
-      };
-      uint16_t* to = s.gathered + (u * kKeyGroup + i) * kBlock;
-      Pairs::store(to, raw(of.first));
-      Pairs::store(to + kBlock, across ? Pairs::across(raw(of.second), raw(of.second + 1)) : raw(of.second));
-    }
-  }
-}
-
-// A vector of the dims of some int8 keys in bf16, in pairs of keys, 2 · kBlock numbers from pair to pair.
-template <class Pairs>
-inline void unpack_keys(const int8_t* group, const float* scales, uint16_t* to) {
-  const IntVec keys = Int8Products::load(group);
-#pragma GCC unroll 2
-  for (int i = 0; i < Int8Products::kTogether; i += 2) {
-    const Vec a = Int8Products::number(keys, i) * splat(scales[i]);
-    const Vec b = Int8Products::number(keys, i + 1) * splat(scales[i + 1]);
-    Pairs::store(to + i * kBlock, Pairs::interleave(Pairs::join(a, b)));
-  }
-}
-
-// The same of int8 keys, scaled and rounded to bf16; halves are whole vectors.
-template <class Pairs>
-inline void gather_int8_group(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedTile& t,
-                              int64_t token) {
-  constexpr int64_t kTogether = Int8Products::kTogether;
-  const int64_t half = rotated_half(piece), last = at.keys.outer / kLanes - 1, row = t.offset + token;
-  const auto* stored = reinterpret_cast<const uint16_t*>(t.head + at.key_scales(0)) + row;
-  for (int64_t g = 0; g < at.key_groups; ++g)
-    for (int64_t i = 0; i < kKeyGroup; i += kLanes)
-      store(s.group_scales + g * kKeyGroup + i, load_bf16(stored + g * at.tokens + i));
-  const auto unpack = [&](int64_t vector, uint16_t* to) {
-    const int64_t v = min_of(vector, last), width = at.keys.block_width(v / 2);
-    const auto* keys = reinterpret_cast<const int8_t*>(t.head + at.keys.at(v / 2, row)) + v % 2 * kTogether * kLanes;
-    const float* scales = s.group_scales + v * kLanes / KvPoolSpec::kScaleGroup * kKeyGroup;
-    for (int64_t i = 0; i < kKeyGroup; i += kTogether)
-      unpack_keys<Pairs>(keys + i * width, scales + i, to + i * kBlock);
-  };
-  for (int64_t u = 0; u < s.key_pad / kBlock; ++u) {
-    const PairOfVectors of(u, half);
-    unpack(of.first, s.gathered + u * kKeyGroup * kBlock);
-    unpack(of.second, s.gathered + u * kKeyGroup * kBlock + kBlock);
-  }
 }
 
 // Queries rotated back by the split's start (s.block: cosines, sines), in the order of the pairs, to s.half_turned:
@@ -425,21 +348,15 @@ inline void ready_scores(const PagedPiece& piece, const KvLayout& at, const Page
     ReadyKeys& ready = *s.ready;
     const int64_t rotated = rotated_vectors(rotated_half(piece)), plain = s.key_pad / kBlock - rotated;
     const int64_t tiles = ready_tiles(rows);
-    const auto gather = [&](const PagedTile& from, int64_t token) {
-      if (at.keys.type == DType::i8)
-        gather_int8_group<Pairs>(piece, at, s, from, token);
-      else if (gathers_keys(at))
-        gather_group<Pairs>(piece, at, s, from, token);
-    };
     if (ready.group == nullptr) {
       ready.group = s.half_keys;
-      gather(t, 0);
+      gather_if_needed<Pairs>(piece, at, s, t, 0);
       make_group<Pairs>({piece, at, s, t, 0, 0, ready.group}, rotated, plain);
     }
     for (int64_t j = 0; j < t.count; j += kKeyGroup) {
       const bool inside = j + kKeyGroup < t.count, more = inside || next.count > 0;
       uint16_t* const coming = following(ready.group, s, tiles);
-      if (more) gather(inside ? t : next, inside ? j + kKeyGroup : 0);
+      if (more) gather_if_needed<Pairs>(piece, at, s, inside ? t : next, inside ? j + kKeyGroup : 0);
       for (int64_t i = 0; i < tiles; ++i)
         with_share(i, tiles, more, [&](auto makes) {
           using Makes = decltype(makes);
