@@ -24,7 +24,7 @@
 // follow each other are met by one thread, or else each split's first page comes from memory.
 //
 // Measured on Zen 5 (AVX-512, bf16 products), two threads: 1.2 – 1.45 × the roofline time for 16 or 64 heads × 256 over
-// bf16, int8 0.7 – 0.8 × that. Values in keys take 1.06 × the time of separate K and V at 64 heads; at 16 and 4 heads
+// bf16, int8 0.63 – 0.8 × that. Values in keys take 1.06 × the time of separate K and V at 64 heads; at 16 and 4 heads
 // 0.95 and 0.55 × where memory gives 55 GB/s, 1.15 and 0.76 × where it gives 80 (32k). Out of L2, a key and its value
 // cost 156 cycles with 16 rows, of which 128 are products.
 //
