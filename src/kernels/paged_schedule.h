@@ -17,6 +17,11 @@ constexpr int64_t paged_split_tokens(int64_t page_tokens) {
   return (512 + page_tokens - 1) / page_tokens * page_tokens;
 }
 
+// Splits of a run, counted from position 0: their sums are folded in order, then those of the runs. A thread that does
+// a run's splits one after the other folds while the sums are in its caches; what it leaves is folded at the end.
+constexpr int64_t kRunSplits = 8;
+constexpr bool begins_run(int64_t split) { return split % kRunSplits == 0; }
+
 // Few blocks of rows (decode): their splits are tasks of their own, folded afterwards. Many: a block is a task.
 constexpr bool splits_apart(int64_t blocks, int64_t threads) { return blocks < 4 * threads && threads > 1; }
 

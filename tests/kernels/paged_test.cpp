@@ -1,6 +1,7 @@
 // Attention over the paged cache: right, and the same to the last bit alone, in company and in pieces.
 #include <gtest/gtest.h>
 
+#include "base/thread_team.h"
 #include "kernels/devices_under_test.h"
 #include "kernels/paged_session.h"
 
@@ -164,6 +165,31 @@ void expect_company_changes_nothing(const std::vector<shapes::PagedCase>& cases,
 TEST(BatchInvariance, PagedAloneAndInCompany) {
   expect_company_changes_nothing(shapes::paged, cpu_devices());
   expect_company_changes_nothing(bf16_cases(), bf16_devices());
+}
+
+// One thread folds splits as it goes. Several do them apart: where the ranges of threads meet, and where one helps
+// another, within a run of splits or between two, sums are folded at other times, but in the same order.
+TEST(BatchInvariance, PagedWhateverTheThreads) {
+  for (const shapes::PagedCase& c : shapes::paged) {
+    if (c.sequences.back().context < 1024 || c.sequences.back().context > 20000) continue;
+    for (const auto& device : cpu_devices()) {
+      SCOPED_TRACE(title(*device) + ": " + c.name);
+      PagedSession session(*device, c);
+      session.append(session.contexts());
+      session.append(session.calls());
+      set_num_threads(1);
+      session.attend(session.calls());
+      std::vector<std::vector<double>> alone;
+      for (const Piece& piece : session.calls()) alone.push_back(session.result(piece));
+      for (const int threads : {2, 3, 7}) {
+        set_num_threads(threads);
+        feed_one_by_one(session, session.calls());
+        for (size_t i = 0; i < alone.size(); ++i)
+          EXPECT_EQ(session.result(session.calls()[i]), alone[i]) << threads << " threads";
+      }
+      set_num_threads(0);
+    }
+  }
 }
 
 // [0, tokens) of a sequence in up to `parts` pieces.

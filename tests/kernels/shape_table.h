@@ -244,6 +244,8 @@ inline const std::vector<PagedCase> paged{
     {"alibi, window, in key, bf16", {1, 40, 40, true, 64, 0, DType::bf16}, 7, {{300, 2}, {0, 5}}, 70, true},
     {"long", {1, 64, 64, false, 64}, 4, {{3000, 1}, {1111, 2}, {2047, 1}}},
     {"long bf16 mfa-kr", {1, 48, 48, true, 64, 0, DType::bf16}, 26, {{2500, 1}}, 0, false, 24},
+    {"runs of splits", {1, 16, 16, false, 64}, 3, {{4095, 2}, {4600, 1}, {9300, 1}}},
+    {"runs of splits in a window", {1, 32, 32, false, 64, 0, DType::bf16}, 5, {{9300, 1}, {12000, 1}}, 6000},
     {"128k bf16", {1, 16, 16, false, 64, 0, DType::bf16}, 3, {{131071, 1}}},
     {"odd dims bf16", {2, 21, 37, false, 40, 0, DType::bf16}, 6, {{75, 2}, {0, 45}}},
     {"sharp", {1, 64, 64, false, 64, 0, DType::bf16}, 5, {{700, 1}, {0, 90}}, 0, false, 0, 0, 12},

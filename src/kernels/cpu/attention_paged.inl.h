@@ -18,7 +18,8 @@
 // where values live in keys that nothing makes ready), and for int8 of odd sizes (f32 scores).
 //
 // Invariance: a row meets the keys in tiles and splits cut at fixed positions, all its sums run along keys in order,
-// and splits are folded in order; a tile that a row does not see changes no bit of it (p = 0, factor e^0 = 1).
+// and splits are folded in order, run by run (paged_states.inl.h); a tile that a row does not see changes no bit of it
+// (p = 0, factor e^0 = 1).
 //
 // A page is fetched while the one before it is met (the two before it, where keys are made ready), and splits that
 // follow each other are met by one thread, or else each split's first page comes from memory.
@@ -256,21 +257,6 @@ inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedS
   add_values(piece, at, s, state, t, rows, masked, ahead);
 }
 
-// Rows [begin, end) of state = state ⊕ more: both rescaled to the larger maximum.
-inline void fold(const PagedState& state, const PagedState& more, int64_t begin, int64_t end, int64_t value_pad) {
-  for (int64_t r = begin; r < end; ++r) {
-    const float highest = state.maximum[r] > more.maximum[r] ? state.maximum[r] : more.maximum[r];
-    const float old_factor = exp_of(state.maximum[r] - highest), new_factor = exp_of(more.maximum[r] - highest);
-    state.maximum[r] = highest;
-    state.sum[r] = state.sum[r] * old_factor + more.sum[r] * new_factor;
-    float* folded = state.out + r * value_pad;
-    for (int64_t c = 0; c < value_pad; c += kLanes) {
-      const Vec added = load(more.out + r * value_pad + c) * splat(new_factor);
-      store(folded + c, fma(load(folded + c), splat(old_factor), added));
-    }
-  }
-}
-
 // How many parts (Ahead) the work on a page has.
 inline int64_t page_parts(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t rows) {
   const auto tiles_of = [&](int64_t tile) { return (rows + tile - 1) / tile; };
@@ -338,46 +324,60 @@ inline void paged_split(const PagedPiece& piece, const KvLayout& at, const Paged
   }
 }
 
+// The keys of a split to `state`, which holds nothing yet, or folded into it.
+inline void meet_split(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, const PagedState& state,
+                       int64_t split, bool folded) {
+  const int64_t rows = state.rows;
+  const PagedState sums = folded ? PagedState(piece.spec, s.split, rows) : state;
+  sums.clear();
+  paged_split(piece, at, s, sums, rows, split);
+  if (folded) fold(state, sums, 0, rows);
+}
+
+inline void prepare_rows(const PagedPiece& piece, const PagedScratch& s, int64_t rows) {
+  load_queries(piece, s, rows);
+  if (s.ready != nullptr) *s.ready = {};
+}
+
 inline void paged_splits(const PagedPiece& piece) {
   const PagedScratch s(piece.spec, piece.scratch);
   const KvLayout at(piece.spec, kPages);
-  const int64_t rows = piece.row_end - piece.row_begin, pad = s.value_pad;
-  if (!piece.continues) {
-    load_queries(piece, s, rows);
-    if (s.ready != nullptr) *s.ready = {};
-  }
-  const PagedState total(piece.spec, piece.states, rows);
-  if (!piece.separate) total.clear();
+  const int64_t rows = piece.row_end - piece.row_begin;
+  prepare_rows(piece, s, rows);
+  const PagedState total(piece.spec, piece.states, rows), run(piece.spec, s.run, rows);
+  bool first_run = true;
   for (int64_t split = piece.split_begin; split < piece.split_end; ++split) {
-    if (piece.separate) {
-      const PagedState state(piece.spec, piece.states + (split - piece.split_begin) * paged_state(piece.spec, rows),
-                             rows);
-      state.clear();
-      paged_split(piece, at, s, state, rows, split);
-      continue;
-    }
-    const PagedState state(piece.spec, s.split, rows);
-    state.clear();
-    paged_split(piece, at, s, state, rows, split);
-    fold(total, state, 0, rows, pad);
+    const bool begins = split == piece.split_begin || begins_run(split);
+    if (begins) first_run = split == piece.split_begin;
+    meet_split(piece, at, s, first_run ? total : run, split, !begins);
+    const bool ends = split + 1 == piece.split_end || begins_run(split + 1);
+    if (ends && !first_run) fold(total, run, 0, rows);
   }
 }
 
+inline void paged_split_apart(const PagedPiece& piece, int64_t split) {
+  const PagedScratch s(piece.spec, piece.scratch);
+  const KvLayout at(piece.spec, kPages);
+  const int64_t rows = piece.row_end - piece.row_begin;
+  if (!piece.continues) prepare_rows(piece, s, rows);
+  const bool folded = piece.folded[split - piece.split_begin] != 0;
+  const int64_t holder = folded ? max_of(piece.split_begin, split - split % kRunSplits) : split;
+  meet_split(piece, at, s, split_state(piece, holder, rows), split, folded);
+}
+
 // Rows [begin, end) of the piece.
-inline void paged_finish(const PagedPiece& piece, int64_t splits, int64_t begin, int64_t end) {
-  const int64_t rows = piece.row_end - piece.row_begin, pad = value_stride(piece.spec);
-  const PagedState total(piece.spec, piece.states, rows);
-  for (int64_t split = 1; split < splits; ++split) {
-    const PagedState state(piece.spec, piece.states + split * paged_state(piece.spec, rows), rows);
-    fold(total, state, begin, end, pad);
-  }
+inline void paged_finish(const PagedPiece& piece, int64_t begin, int64_t end) {
+  const int64_t rows = piece.row_end - piece.row_begin;
+  const PagedState total = split_state(piece, piece.split_begin, rows);
+  if (piece.folded != nullptr) fold_splits(piece, rows, begin, end);
   for (int64_t r = begin; r < end; ++r) {
     const PagedRow at = row_at(piece, piece.row_begin + r);
     float* out = row_of(piece.args->out, at.row) + at.head * piece.spec.value_dim;
     const Vec inverse = splat(1.0f / total.sum[r]);
-    each_vec(piece.spec.value_dim,
-             // + 0: a fold turns −0 into 0, and a lone split has none.
-             [&](int64_t c, auto part) { store(out + c, fma(load(total.out + r * pad + c), inverse, zero()), part); });
+    each_vec(piece.spec.value_dim, [&](int64_t c, auto part) {
+      // + 0: a fold turns −0 into 0, and a lone split has none.
+      store(out + c, fma(load(total.out + r * total.pad + c), inverse, zero()), part);
+    });
     if (stores_rotated(piece.spec)) rotate_row_back(out, piece.spec.value_dim);
   }
 }

@@ -64,7 +64,8 @@ class CpuDevice final : public Device {
   std::span<const double> over_blocks(const Tensor& x, const F& of_block);
   bool multiplies_bf16() const { return precision_ == Precision::bf16 && kernels_.bf16_products; }
   Tensor rounded_rows(Tensor x);
-  void paged_apart(const PagedAttentionArgs& args, int64_t splits);
+  void paged_apart(const PagedAttentionArgs& args);
+  void finish_piece(const PagedPiece& piece);
   const uint16_t* paged_angles(const PagedAttentionArgs& args);
   void paged_together(const PagedAttentionArgs& args);
 
@@ -77,7 +78,15 @@ class CpuDevice final : public Device {
   std::vector<double> partials_;
   std::vector<int64_t> packed_group_;  // attention_forward: whose keys each thread's scratch holds
   std::vector<PagedPiece> paged_pieces_;
-  std::vector<int64_t> last_split_;  // of paged_pieces_, that each thread has done
+  // Splits done apart: of which pieces, whether folded (PagedPiece::folded), and the last one that each thread has
+  // done.
+  struct SplitTask {
+    size_t piece;
+    int64_t split;
+  };
+  std::vector<SplitTask> split_tasks_;
+  std::vector<uint8_t> split_folded_;
+  std::vector<int64_t> last_split_;
 };
 
 }  // namespace mfa

@@ -1,4 +1,5 @@
 // Inference: packed weights, cache pages, and how paged attention is handed to the threads.
+#include <algorithm>
 #include <limits>
 
 #include "base/error.h"
@@ -64,10 +65,6 @@ void check_paged(const PagedAttentionArgs& args) {
         bad_input("[paged attention] page {}, expected less than {}", sequence.pages[static_cast<size_t>(i)],
                   spec.pages);
   }
-}
-
-bool same_rows(const PagedPiece& a, const PagedPiece& b) {
-  return a.first_row == b.first_row && a.kv_head == b.kv_head && a.row_begin == b.row_begin;
 }
 
 // The blocks of rows of a call, each with the splits that its rows see.
@@ -229,7 +226,6 @@ void CpuDevice::kv_append(KvPool& pool, Tensor k, Tensor v, std::span<const int6
 void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
   check_paged(args);
   find_pieces(args, kernels_.paged_rows, paged_pieces_);
-  int64_t splits = 0;
   const KvPoolSpec& spec = args.pool->spec();
   const bool bf16_products =
       multiplies_bf16() && (spec.type == DType::bf16 || (spec.type == DType::i8 && spec.value_in_key));
@@ -238,12 +234,11 @@ void CpuDevice::attention_paged(const PagedAttentionArgs& args) {
     piece.bf16_products = bf16_products;
     piece.angles = angles;
     piece.fetch_into_l1 = fetches_into_l1();
-    splits += piece.split_end - piece.split_begin;
   }
   // Few blocks of rows (decode): their splits are done apart, then folded. Many: each block folds as it goes. Both fold
   // the same numbers in the same order.
   if (splits_apart(static_cast<int64_t>(paged_pieces_.size()), num_threads()))
-    paged_apart(args, splits);
+    paged_apart(args);
   else
     paged_together(args);
 }
@@ -266,65 +261,68 @@ void CpuDevice::paged_together(const PagedAttentionArgs& args) {
     piece.scratch = memory + thread * (scratch + state);
     piece.states = piece.scratch + scratch;
     kernels_.paged_splits(piece);
-    kernels_.paged_finish(piece, 1, 0, piece.row_end - piece.row_begin);
+    kernels_.paged_finish(piece, 0, piece.row_end - piece.row_begin);
   };
   parallel_tasks(static_cast<int64_t>(paged_pieces_.size()), std::cref(task));
+}
+
+void CpuDevice::paged_apart(const PagedAttentionArgs& args) {
+  const KvPoolSpec& spec = args.pool->spec();
+  const auto state_of = [&](const PagedPiece& piece) {
+    return (piece.split_end - piece.split_begin) * kernels_.paged_state(spec, piece.row_end - piece.row_begin);
+  };
+  int64_t floats = 0;
+  split_tasks_.clear();
+  for (size_t i = 0; i < paged_pieces_.size(); ++i) {
+    floats += state_of(paged_pieces_[i]);
+    for (int64_t split = paged_pieces_[i].split_begin; split < paged_pieces_[i].split_end; ++split)
+      split_tasks_.push_back({i, split});
+  }
+  const auto splits = static_cast<int64_t>(split_tasks_.size());
+  split_folded_.assign(split_tasks_.size(), 0);
+  float* states = states_.floats(static_cast<size_t>(floats));
+  const uint8_t* folded = split_folded_.data();
+  for (PagedPiece& piece : paged_pieces_) {
+    piece.states = states;
+    piece.folded = folded;
+    states += state_of(piece);
+    folded += piece.split_end - piece.split_begin;
+  }
+  const int64_t scratch = kernels_.paged_scratch(spec);
+  float* const memory = scratch_.floats(static_cast<size_t>(num_threads() * scratch));
+  last_split_.assign(static_cast<size_t>(num_threads()), -1);
+  const auto task = [&](int64_t i, int thread) {
+    const auto at = static_cast<size_t>(i);
+    const SplitTask& here = split_tasks_[at];
+    PagedPiece piece = paged_pieces_[here.piece];
+    piece.scratch = memory + thread * scratch;
+    int64_t& last = last_split_[static_cast<size_t>(thread)];
+    piece.continues = i > 0 && last == i - 1 && split_tasks_[at - 1].piece == here.piece;
+    last = i;
+    // Folded where this thread did all of the run so far.
+    split_folded_[at] = piece.continues && !begins_run(here.split) &&
+                        (begins_run(here.split - 1) || here.split - 1 == piece.split_begin || split_folded_[at - 1]);
+    kernels_.paged_split_apart(piece, here.split);
+  };
+  if (splits * paged_split_tokens(spec.page_tokens) * spec.key_dim < kWorthParallel)
+    for (int64_t i = 0; i < splits; ++i) task(i, 0);
+  else
+    parallel_tasks(splits, std::cref(task));
+  for (const PagedPiece& piece : paged_pieces_) finish_piece(piece);
 }
 
 // Numbers of states that all threads fold: each then reads what the others wrote. Two threads of Zen 5: 0.99 × the time
 // of 64 heads over 32k tokens, but 1.02 × of 16.
 constexpr int64_t kWorthFoldingTogether = 1 << 19;
 
-void CpuDevice::paged_apart(const PagedAttentionArgs& args, int64_t splits) {
-  const int64_t scratch = kernels_.paged_scratch(args.pool->spec());
-  float* const memory = scratch_.floats(static_cast<size_t>(num_threads() * scratch));
-  const auto state_of = [&](const PagedPiece& piece) {
-    return kernels_.paged_state(args.pool->spec(), piece.row_end - piece.row_begin);
-  };
-  int64_t floats = 0;
-  for (const PagedPiece& piece : paged_pieces_) floats += (piece.split_end - piece.split_begin) * state_of(piece);
-  float* states = states_.floats(static_cast<size_t>(floats));
-  const auto n_pieces = paged_pieces_.size();
-  for (size_t i = 0; i < n_pieces; ++i) {  // each block, then its splits one by one behind all blocks
-    PagedPiece& whole = paged_pieces_[i];
-    whole.states = states;
-    whole.separate = true;
-    const PagedPiece block = whole;
-    const int64_t state = state_of(block);
-    states += (block.split_end - block.split_begin) * state;
-    for (int64_t split = block.split_begin; split < block.split_end; ++split) {
-      PagedPiece one = block;
-      one.split_begin = split;
-      one.split_end = split + 1;
-      one.states = block.states + (split - block.split_begin) * state;
-      paged_pieces_.push_back(one);
-    }
-  }
-  last_split_.assign(static_cast<size_t>(num_threads()), -1);
-  const auto task = [&](int64_t i, int thread) {
-    const PagedPiece* const split = &paged_pieces_[n_pieces + static_cast<size_t>(i)];
-    int64_t& last = last_split_[static_cast<size_t>(thread)];
-    PagedPiece piece = *split;
-    piece.scratch = memory + thread * scratch;
-    piece.continues = i > 0 && last == i - 1 && same_rows(split[-1], *split);
-    last = i;
-    kernels_.paged_splits(piece);
-  };
-  const int64_t work = splits * paged_split_tokens(args.pool->spec().page_tokens) * args.pool->spec().key_dim;
-  if (work < kWorthParallel)
-    for (int64_t i = 0; i < splits; ++i) task(i, 0);
+void CpuDevice::finish_piece(const PagedPiece& piece) {
+  const int64_t rows = piece.row_end - piece.row_begin, splits = piece.split_end - piece.split_begin;
+  const auto finish = [&](int64_t begin, int64_t end) { kernels_.paged_finish(piece, begin, end); };
+  const auto left = splits - std::count(piece.folded, piece.folded + splits, uint8_t{1});
+  if (rows * left * piece.spec.value_dim < kWorthFoldingTogether)
+    finish(0, rows);
   else
-    parallel_tasks(splits, std::cref(task));
-  for (size_t i = 0; i < n_pieces; ++i) {
-    const PagedPiece& piece = paged_pieces_[i];
-    const int64_t n = piece.split_end - piece.split_begin;
-    const auto finish = [&](int64_t begin, int64_t end) { kernels_.paged_finish(piece, n, begin, end); };
-    const int64_t rows = piece.row_end - piece.row_begin;
-    if (rows * n * args.pool->spec().value_dim < kWorthFoldingTogether)
-      finish(0, rows);
-    else
-      parallel_for(rows, std::cref(finish));
-  }
+    parallel_for(rows, std::cref(finish));
 }
 
 }  // namespace mfa

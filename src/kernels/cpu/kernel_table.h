@@ -46,8 +46,9 @@ struct PagedPiece {
   int64_t split_begin = 0, split_end = 0;           // each of `split_tokens` positions
   int64_t split_tokens = 0;
   float* scratch = nullptr;  // paged_scratch() floats, this thread's own
-  float* states = nullptr;   // paged_state(rows) floats a split if `separate`, else one for all, folded in order
-  bool separate = false;
+  float* states = nullptr;   // paged_state(rows) floats, or as many for each split where those are done apart
+  // Splits apart, of each: whether its sums are in the state of the first split of its run. Null: all are folded.
+  const uint8_t* folded = nullptr;
   bool continues = false;  // the same scratch did the split before, of the same rows
   // Queries and probabilities are rounded to bf16 and multiplied with a bf16 cache as it is; int8 keys that hold their
   // values are too, once their scales have made them bf16.
@@ -126,9 +127,11 @@ struct KernelTable {
   void (*paged_angles)(const Tensor& cos, const Tensor& sin, int64_t begin, int64_t end, uint16_t* angles);
   int64_t (*paged_scratch)(const KvPoolSpec&);
   int64_t (*paged_state)(const KvPoolSpec&, int64_t rows);
+  // All splits, folded; one of splits that are done apart, to a state of its own or into that of its run.
   void (*paged_splits)(const PagedPiece&);
-  // Folds `splits` separate states in order (1: nothing to fold) and writes the rows of out.
-  void (*paged_finish)(const PagedPiece&, int64_t splits, int64_t row_begin, int64_t row_end);
+  void (*paged_split_apart)(const PagedPiece&, int64_t split);
+  // Folds the states that are left, in order, and writes the rows of out.
+  void (*paged_finish)(const PagedPiece&, int64_t row_begin, int64_t row_end);
 };
 
 const KernelTable& plain_kernels();

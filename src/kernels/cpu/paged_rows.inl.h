@@ -1,9 +1,10 @@
-// What paged attention keeps of its rows while it meets the keys: scratch memory, running sums, queries made ready.
+// What paged attention keeps of its rows while it meets the keys: scratch memory, queries made ready.
 #pragma once
 
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/kv_layout.h"
 #include "kernels/cpu/paged_products.inl.h"
+#include "kernels/cpu/paged_states.inl.h"
 #include "kernels/cpu/rotate_groups.inl.h"
 #include "kernels/paged_schedule.h"
 
@@ -12,23 +13,17 @@ namespace {
 
 constexpr int64_t kPagedRows = kMostPagedRows / kLanes * kLanes;
 constexpr int64_t kPagedTile = 64;  // keys; a page with fewer tokens is a tile
-constexpr int64_t kBlock = 2 * kLanes;
 constexpr KvPath kPages = {kLanes, kBf16Products ? 2 : 1, Int8Products::kTogether};
 constexpr int64_t kUnpackParts = 4;  // for Ahead: a block of keys by two blocks of dims takes the time of two parts
-constexpr float kNoKeySeen = -1e30f;
 
 // Keys made ready while the keys before them were met (paged_ready_keys.inl.h).
 struct ReadyKeys {
   uint16_t* group;  // the first of the next tile, or null
 };
 
-// Numbers from a row of sums to the next: a cache line more than the dims, or all rows of a block of dims would lie in
-// the same few sets of L1 (int8: 1.05 × the time at 64 rows of 256).
-inline int64_t value_stride(const KvPoolSpec& spec) { return round_up(spec.value_dim, kBlock) + 16; }
-
 struct PagedScratch {
   float *queries, *turned, *step, *logits, *block, *key_scales, *value_scales, *weights_scale, *tile_factor,
-      *query_scale, *low, *high, *slope, *position, *split;  // split: a PagedState
+      *query_scale, *low, *high, *slope, *position, *split, *run;  // the last two: PagedState
   Int8Products::Query* int_queries;
   Int8Products::Weight* int_weights;
   int32_t* query_offset;
@@ -78,32 +73,12 @@ struct PagedScratch {
     high = take(kPagedRows);
     slope = take(kPagedRows);
     position = take(kPagedRows);
-    split = take(2 * kPagedRows + kPagedRows * value_pad);
+    split = take(paged_state(spec, kPagedRows));
+    run = take(paged_state(spec, kPagedRows));
   }
-};
-
-// What a split, or all splits folded so far, know of each row.
-struct PagedState {
-  float *maximum, *sum, *out;  // [rows], [rows], [rows][value_pad]
-  PagedState(const KvPoolSpec& spec, float* memory, int64_t rows)
-      : maximum(memory),
-        sum(memory + round_up(rows, kLanes)),
-        out(memory + 2 * round_up(rows, kLanes)),
-        rows_(rows),
-        pad_(value_stride(spec)) {}
-  void clear() const {
-    for (int64_t r = 0; r < rows_; ++r) maximum[r] = kNoKeySeen, sum[r] = 0;
-    for (int64_t i = 0; i < rows_ * pad_; ++i) out[i] = 0;
-  }
-
- private:
-  int64_t rows_, pad_;
 };
 
 inline int64_t paged_scratch(const KvPoolSpec& spec) { return PagedScratch(spec, nullptr).floats; }
-inline int64_t paged_state(const KvPoolSpec& spec, int64_t rows) {
-  return round_up(2 * round_up(rows, kLanes) + rows * value_stride(spec), 16);
-}
 
 struct PagedRow {
   int64_t row, head, position;

@@ -59,6 +59,7 @@ inline KernelTable make_kernels(const char* name) {
           .paged_scratch = paged_scratch,
           .paged_state = paged_state,
           .paged_splits = paged_splits,
+          .paged_split_apart = paged_split_apart,
           .paged_finish = paged_finish};
 }
 
