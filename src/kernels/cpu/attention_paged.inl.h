@@ -283,7 +283,7 @@ inline void split_queries(const PagedPiece& piece, const KvLayout& at, const Pag
     load_turn(piece, start, s.block);
     fetch_turn(piece, start + piece.split_tokens);
   }
-  if (readies_keys(piece, at)) return pair_queries(piece, at, s, rows);
+  if (readies_keys(piece, at)) return pair_queries(piece, s, rows);
   if (!rotated) return;
   load_turn(piece, min_of(1, turns.rows - 1), s.step);
   turn_queries(s, turns.cols, rows);
@@ -334,16 +334,20 @@ inline void meet_split(const PagedPiece& piece, const KvLayout& at, const PagedS
   if (folded) fold(state, sums, 0, rows);
 }
 
-inline void prepare_rows(const PagedPiece& piece, const PagedScratch& s, int64_t rows) {
+inline void prepare_rows(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t rows) {
   load_queries(piece, s, rows);
-  if (s.ready != nullptr) *s.ready = {};
+  if (at.shared && readies_keys(piece, at)) {
+    *s.ready = {};
+    pair_dims(s, at, rotated_half(piece));
+    lay_out_queries(piece, s, rows);
+  }
 }
 
 inline void paged_splits(const PagedPiece& piece) {
   const PagedScratch s(piece.spec, piece.scratch);
   const KvLayout at(piece.spec, kPages);
   const int64_t rows = piece.row_end - piece.row_begin;
-  prepare_rows(piece, s, rows);
+  prepare_rows(piece, at, s, rows);
   const PagedState total(piece.spec, piece.states, rows), run(piece.spec, s.run, rows);
   bool first_run = true;
   for (int64_t split = piece.split_begin; split < piece.split_end; ++split) {
@@ -359,7 +363,7 @@ inline void paged_split_apart(const PagedPiece& piece, int64_t split) {
   const PagedScratch s(piece.spec, piece.scratch);
   const KvLayout at(piece.spec, kPages);
   const int64_t rows = piece.row_end - piece.row_begin;
-  if (!piece.continues) prepare_rows(piece, s, rows);
+  if (!piece.continues) prepare_rows(piece, at, s, rows);
   const bool folded = piece.folded[split - piece.split_begin] != 0;
   const int64_t holder = folded ? max_of(piece.split_begin, split - split % kRunSplits) : split;
   meet_split(piece, at, s, split_state(piece, holder, rows), split, folded);

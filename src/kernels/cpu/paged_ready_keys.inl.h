@@ -87,34 +87,44 @@ inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
   s.pairs[2 * pairs] = s.pairs[2 * pairs + 1] = 0;
 }
 
-// Queries rotated back by the split's start (s.block: cosines, sines), in the order of the pairs, to s.half_turned:
-// [rows / kReadyRows][key_pad / kBlock][kReadyRows][kBlock]. Rows beyond the last are what they were, and so are their
-// scores, which nobody reads.
+// Queries in the order in which they are turned, to s.turned: [rows / kReadyRows][key_pad / kBlock][kReadyRows][2]
+// vectors, the two of a pair beside each other. As rows of key_pad, turning them took 1.6 × the time.
+inline void lay_out_queries(const PagedPiece& piece, const PagedScratch& s, int64_t rows) {
+  const int64_t half = rotated_half(piece), pairs = s.key_pad / kBlock;
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t u = 0; u < pairs; ++u) {
+      const bool turns = u < rotated_vectors(half);
+      const float* q = s.queries + r * s.key_pad + (turns ? u * kLanes : u * kBlock);
+      float* to = s.turned + ((r / kReadyRows * pairs + u) * kReadyRows + r % kReadyRows) * kBlock;
+      store(to, load(q));
+      store(to + kLanes, load(q + (turns ? half : kLanes)));
+    }
+}
+
+// Queries rotated back by the split's start (s.block: cosines, sines), from s.turned to s.half_turned, which is laid
+// out alike: [rows / kReadyRows][key_pad / kBlock][kReadyRows][kBlock]. Rows beyond the last are what they were, and so
+// are their scores, which nobody reads.
 template <class Pairs = Bf16Pairs>
-inline void pair_queries(const PagedPiece& piece, const KvLayout& at, const PagedScratch& s, int64_t rows) {
+inline void pair_queries(const PagedPiece& piece, const PagedScratch& s, int64_t rows) {
   if constexpr (kBf16Products) {
-    const int64_t half = rotated_half(piece), pad = s.key_pad;
-    pair_dims(s, at, half);
+    const int64_t half = rotated_half(piece);
+    const float* from = s.turned;
     uint16_t* to = s.half_turned;
     for (int64_t first = 0; first < rows; first += kReadyRows)
-      for (int64_t u = 0; u < pad / kBlock; ++u, to += kReadyRows * kBlock) {
-        const auto each_row = [&](int64_t column, const auto& pairs_of) {
-          for (int64_t r = 0; r < min_of(kReadyRows, rows - first); ++r)
-            Pairs::store(to + r * kBlock, pairs_of(s.queries + (first + r) * pad + column));
+      for (int64_t u = 0; u < s.key_pad / kBlock; ++u, from += kReadyRows * kBlock, to += kReadyRows * kBlock) {
+        const auto each_row = [&](const auto& pairs_of) {
+          for (int64_t i = 0; i < min_of(kReadyRows, rows - first) * kBlock; i += kBlock)
+            Pairs::store(to + i, pairs_of(load(from + i), load(from + i + kLanes)));
         };
         const int64_t c = u * kLanes, rest = half - c;
         if (rest <= 0) {
-          each_row(u * kBlock,
-                   [](const float* q) { return Pairs::interleave(Pairs::join(load(q), load(q + kLanes))); });
+          each_row([](Vec a, Vec b) { return Pairs::interleave(Pairs::join(a, b)); });
           continue;
         }
         const float *cos_at = s.block + c, *sin_at = cos_at + half;
         const Vec cos = rest >= kLanes ? load(cos_at) : load(cos_at, Part{rest});
         const Vec sin = rest >= kLanes ? load(sin_at) : load(sin_at, Part{rest});
-        each_row(c, [=](const float* q) {
-          const Vec a = load(q), b = load(q + half);
-          return Pairs::join(fma(a, cos, b * sin), fms(b, cos, a * sin));
-        });
+        each_row([=](Vec a, Vec b) { return Pairs::join(fma(a, cos, b * sin), fms(b, cos, a * sin)); });
       }
   }
 }

@@ -43,7 +43,7 @@ struct PagedScratch {
     };
     const bool small = spec.type == DType::i8;
     queries = take(kPagedRows * key_pad);                         // [rows][key_pad], scaled
-    turned = take(spec.value_in_key ? kPagedRows * key_pad : 0);  // rotated back by the split's start
+    turned = take(spec.value_in_key ? kPagedRows * key_pad : 0);  // by the split's start, or in pairs to be turned
     step = take(spec.value_in_key ? key_pad : 0);                 // rotation by one token: cos, sin
     logits = take(kPagedRows * kPagedTile);                       // [rows][kPagedTile]
     block = take(max_of(kBlock * max_of(key_pad, kPagedTile), kDotKeys * key_pad));
