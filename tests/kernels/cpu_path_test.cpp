@@ -77,6 +77,35 @@ TEST(VectorExp, MatchesDoubleOverTheRange) {
   }
 }
 
+// The polynomial is off by 2.9e-6 at most, the product with log2 e by |x| · 2^-24 · √2.
+TEST(VectorExp, ToRoundMatchesDoubleOverTheRange) {
+  std::vector<float> x;
+  for (double v = -87; v <= 88; v += 0.0137) x.push_back(static_cast<float>(v));
+  std::vector<float> y(x.size());
+  for (const KernelTable* path : runnable_paths()) {
+    path->exp_to_round(x.data(), y.data(), static_cast<int64_t>(x.size()));
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double exact = std::exp(static_cast<double>(x[i]));
+      ASSERT_NEAR(y[i] / exact, 1, 3.2e-6 + std::abs(x[i]) * 0x1p-24 * 1.42) << path->name << ": e^" << x[i];
+    }
+  }
+}
+
+TEST(VectorExp, ToRoundSpecialValues) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> x{0, -infinity, std::nanf(""), -110, -1e30f, 0};
+  std::vector<float> y(x.size());
+  for (const KernelTable* path : runnable_paths()) {
+    path->exp_to_round(x.data(), y.data(), static_cast<int64_t>(x.size()));
+    EXPECT_EQ(y[0], 1.0f) << path->name;
+    EXPECT_EQ(y[1], 0.0f) << path->name;
+    EXPECT_TRUE(std::isnan(y[2])) << path->name;
+    EXPECT_EQ(y[3], 0.0f) << path->name;
+    EXPECT_EQ(y[4], 0.0f) << path->name;
+    EXPECT_EQ(y[5], 1.0f) << path->name << ": the tail lanes";
+  }
+}
+
 TEST(VectorExp, SpecialValues) {
   const float infinity = std::numeric_limits<float>::infinity();
   const std::vector<float> x{0, -infinity, infinity, std::nanf(""), -88, -1e30f, 1e30f, 100, 0};

@@ -32,11 +32,12 @@ double roundings_of(const shapes::PagedCase& c, double tokens, const Device& dev
   // of a logit's terms add like a random walk and stay one such error of the logit, whose size is `spread`. With 8
   // bits, half a step of max / 127: that bounds large scores loosely, and Int8PathsAgree and Int8Accuracy say more.
   if (c.pool.type == DType::i8) roundings += (multiplies_8_bits(device) ? 1150 * 32767.0 / 127 : 1150) * (1 + spread);
-  // Products in bf16 round queries and probabilities, and a key's angles and the rotated key, by at most u = 2^-9 of a
-  // number, which is 2^14 roundings. A logit's error is then normal, of deviation spread · u / √3 for each operand; the
-  // worst of 10⁵ differences between two logits is 4.5 · √2 times that: 4 · spread · u.
+  // Products in bf16 round queries and probabilities, and a key's angles and the rotated key, by 0.85 u of a number in
+  // the root of the mean square, with u = 2^-9, 2^14 roundings. A logit's error is then normal, of deviation 0.85 ·
+  // spread · u for each operand; the worst of 10⁵ differences between two logits is 4.5 · √2 times that: 5.4 · spread ·
+  // u.
   if (device.precision() == Precision::bf16)
-    roundings += 0x1p14 * (1 + 4 * spread * (c.rotated > 0 ? std::sqrt(3) : 1));
+    roundings += 0x1p14 * (1 + 5.4 * spread * (c.rotated > 0 ? std::sqrt(3) : 1));
   return roundings;
 }
 
@@ -112,9 +113,9 @@ TEST(Paged, Int8PathsThatMultiplyInBf16Agree) {
   if (expect_int8_paths_to_agree(bf16_cases(), bf16_devices()) == 0)
     GTEST_SKIP() << "this CPU has one path alone that multiplies in bf16";
 }
-// Scores in bf16 are off by the roundings of a query, an angle, a key and a turned key, each of deviation 2^-9 / √3 of
-// the spread of logits: 0.25 % of a probability. Where that moves it over a step of 8 bits, 1/255 of the largest, it is
-// off by a part of that step as well.
+// Scores in bf16 are off by the roundings of a query, an angle, a key and a turned key, each of deviation 0.85 · 2^-9
+// of the spread of logits: 0.33 % of a probability. Where that moves it over a step of 8 bits, 1/255 of the largest, it
+// is off by a part of that step as well.
 TEST(Paged, Int8KeysMultipliedInBf16AreNearThoseInF32) {
   const auto devices = cpu_devices(), in_bf16 = bf16_devices();
   for (const shapes::PagedCase& c : bf16_cases())
