@@ -48,9 +48,12 @@ bool is_model_file(std::string_view name) {
 
 void write_companions(const fs::path& folder, const fs::path& source, const ModelConfig& config,
                       const Tokenizer& tokenizer) {
-  if (!source.empty() && !is_gguf_model(source)) copy_companions(folder_of(source), folder);
-  if (!path_exists(folder / "tokenizer.json")) save_tokenizer(folder, tokenizer);
-  if (!path_exists(folder / "generation_config.json")) write_generation_config(folder, config);
+  const bool copies = !source.empty() && !is_gguf_model(source);
+  if (copies) copy_companions(folder_of(source), folder);
+  // Asked of the source: in the folder, a run that was killed here may have left the first of two files.
+  const auto copied = [&](const char* name) { return copies && path_exists(folder_of(source) / name); };
+  if (!copied("tokenizer.json")) save_tokenizer(folder, tokenizer);
+  if (!copied("generation_config.json")) write_generation_config(folder, config);
   // A GGUF file holds its template inside; a folder's, in whichever file, has been copied.
   if (!source.empty() && is_gguf_model(source))
     if (const std::optional<std::string> chat = load_chat_template(source))

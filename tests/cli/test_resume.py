@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -108,6 +109,19 @@ class Killed(ResumeTest):
         self.check_same_end(out, reference)
         if not hit:
             self.skipTest("the folders were complete before the signals came; their resumption was tested all the same")
+
+
+    def test_kill_between_the_files_of_the_model(self):
+        """config.json comes last: without it, whichever of the others is missing is written again."""
+        reference, _ = self.reference_run("reference", "mha", self.corpus)
+        out = self.folder / "run"
+        shutil.copytree(reference, out)
+        for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+            with self.subTest(missing=name):
+                (out / name).unlink()
+                (out / "config.json").unlink()
+                self.train(out, "--attention", "mha", *self.flags, "--resume")
+                self.check_same_end(out, reference)
 
 
 class Interrupted(ResumeTest):
