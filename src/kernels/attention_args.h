@@ -23,7 +23,7 @@ struct AttentionShape {
 // Forward: 2·T²·n_heads·(key_dim + value_dim)/2·2 operations a sequence, causal half; nothing of T×T is ever stored.
 struct AttentionArgs {
   AttentionShape shape;
-  Tensor q;             // [rows, n_heads · key_dim], rotated
+  Tensor q;             // [rows, n_heads · key_dim], rotated; f32 (f64), or an operand (device.h)
   Tensor k;             // [rows, kv_heads · key_dim], rotated
   Tensor v;             // [rows, kv_heads · value_dim]; may be the same memory as k
   Tensor out;           // [rows, n_heads · value_dim], an operand (device.h)

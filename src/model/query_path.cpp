@@ -16,15 +16,20 @@ QueryPath::QueryPath(const LayerContext& context, int64_t layer, RotaryTable rot
         NormLayer(context, prefix + (latent_attention ? "q_a_layernorm" : "inter_norm"), NormKind::rms, 1, saved);
     latent_ = saved.tensor("query latent, normed", context.device.operand(), rows, spec_->q_rank);
   }
-  if (low_rank()) raw_ = saved.tensor("queries", real, rows, q_cols);
+  const bool rounded = low_rank() && rotary_.cos && !spec_->qk_norm && context.device.operand() != real;
+  if (low_rank()) raw_ = (rounded ? workspace.scratch : saved).tensor("queries", real, rows, q_cols);
+  if (rounded) turned_ = saved.tensor("queries, turned", context.device.operand(), rows, q_cols);
   if (spec_->qk_norm) {
     head_norm_ = NormLayer(context, prefix + "q_norm", NormKind::rms, spec_->n_heads, saved);
     q_ = saved.tensor("queries, normed", real, rows, q_cols);
   }
   if (context.gradients == nullptr) return;
-  if (low_rank() || spec_->qk_norm) dq_ = workspace.scratch.tensor("dq", real, rows, q_cols);
-  if (low_rank() && rotary_.cos && !spec_->qk_norm && context.device.operand() != real)
+  if (rounded) {  // nobody needs the queries themselves any more
+    dq_ = raw_;
     turned_dq_ = workspace.scratch.tensor("dq, an operand", context.device.operand(), rows, q_cols);
+  } else if (low_rank() || spec_->qk_norm) {
+    dq_ = workspace.scratch.tensor("dq", real, rows, q_cols);
+  }
   if (spec_->q_norm) dlatent_ = workspace.scratch.tensor("dlatent", real, rows, spec_->q_rank);
 }
 
@@ -55,8 +60,8 @@ Tensor QueryPath::forward(Tensor p) {
     head_norm_.forward(q, q_);
     q = q_;
   }
-  rotate(q, false);
-  return q;
+  rotate(q, false, turned_);
+  return turned_ ? turned_ : q;
 }
 
 Tensor QueryPath::gradient(Tensor dp) { return dq_ ? dq_ : dp; }

@@ -14,7 +14,7 @@ class QueryPath {
   QueryPath(const LayerContext& context, int64_t layer, RotaryTable rotary, Workspace& workspace);
 
   int64_t down_cols() const { return low_rank() ? spec_->q_rank : spec_->n_heads * spec_->key_dim(); }
-  Tensor forward(Tensor p);    // -> q [rows, n_heads · key_dim], rotated
+  Tensor forward(Tensor p);    // -> q [rows, n_heads · key_dim], rotated; f32, or an operand (device.h)
   Tensor gradient(Tensor dp);  // where attention_backward shall write dq
   void backward(Tensor dp);    // dq (in gradient(dp)) -> dp [rows, down_cols], written
 
@@ -29,7 +29,7 @@ class QueryPath {
   NormLayer latent_norm_, head_norm_;
   Tensor p_, latent_, raw_, q_;  // P's columns; normed latent; q before the head norm; q
   Tensor dq_, dlatent_;          // scratch
-  Tensor turned_dq_;             // dq rotated back, where nothing but products reads it and they round it
+  Tensor turned_, turned_dq_;    // q rotated and dq rotated back, where nothing but products, which round, reads them
 };
 
 }  // namespace mfa

@@ -35,7 +35,8 @@ AttentionArgs arguments(Operands& o, const AttentionCase& c) {
   const int64_t rows = c.sequences * c.tokens;
   AttentionArgs args;
   args.shape = shape_of(c);
-  args.q = o.normal(rows, c.n_heads * c.key_dim, c.spread);
+  args.q = c.operand ? o.normal_operand(rows, c.n_heads * c.key_dim, c.spread)
+                     : o.normal(rows, c.n_heads * c.key_dim, c.spread);
   args.k = o.normal(rows, c.kv_heads * c.key_dim);
   args.v = c.value_is_key ? args.k.slice_cols(0, c.kv_heads * c.value_dim) : o.normal(rows, c.kv_heads * c.value_dim);
   args.out =

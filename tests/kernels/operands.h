@@ -66,9 +66,9 @@ class Operands {
   Tensor unwritten_operand(int64_t rows, int64_t cols) {
     return holding(rows, cols, std::vector<double>(rows * cols, std::nan("")), operand());
   }
-  Tensor normal_operand(int64_t rows, int64_t cols) {
+  Tensor normal_operand(int64_t rows, int64_t cols, double spread = 1) {
     std::vector<double> numbers(rows * cols);
-    for (double& x : numbers) x = to_float(to_bf16(static_cast<float>(random_.normal())));
+    for (double& x : numbers) x = to_float(to_bf16(static_cast<float>(spread * random_.normal())));
     return holding(rows, cols, numbers, operand());
   }
 

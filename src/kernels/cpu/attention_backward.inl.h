@@ -1,7 +1,8 @@
 // Training attention, backward: 5 products a tile, probabilities recomputed from lse.
 //   P = exp(S − lse)    dV += P^T dO    dP = dO V^T    dS = P ⊙ (dP − D), D = Σ dO ⊙ O    dQ += dS K    dK += dS^T Q
 // dK and dV of the blocks that one task does are summed in a buffer of its own, so that no two threads add to one
-// number; the buffers of a group are then added up in order.
+// number; the buffers of a group are then added up in order. The scale of logits is in the keys, hence in dQ, and comes
+// to dK at the end.
 #pragma once
 
 #include "kernels/cpu/attention_tiles.inl.h"
@@ -174,11 +175,9 @@ inline void backward_keys(const AttentionGeometry& g, const BlockRows& rows, con
 template <class Packing>
 inline void store_dqueries(const AttentionGradArgs& args, const AttentionGeometry& g, int64_t group,
                            const BlockRows& rows, const BackwardScratch<Packing>& s) {
-  const Vec factor = splat(static_cast<float>(args.forward.shape.scale));
   for (int64_t i = 0; i < rows.count; ++i) {
     float* dq = block_row_of_many(args.dq, args.forward, g, group, rows, g.key_dim, i);
-    each_vec(g.key_dim,
-             [&](int64_t c, auto part) { store(dq + c, load(s.dqueries + i * g.key_pad + c) * factor, part); });
+    each_vec(g.key_dim, [&](int64_t c, auto part) { store(dq + c, load(s.dqueries + i * g.key_pad + c), part); });
   }
 }
 
@@ -190,23 +189,24 @@ inline void backward_blocks(const AttentionGradArgs& args, int64_t group, int64_
   const BackwardScratch<Packing> s(g, scratch);
   const KvGradients kv(g, partial);
   const float *k = kv_of(forward.k, forward, group, g.key_dim), *v = kv_of(forward.v, forward, group, g.value_dim);
-  pack_keys_transposed<Packing>(k, forward.k.stride, g, g.key_dim, g.key_pad, s.row, s.keys_t);
-  pack_keys<Packing>(k, forward.k.stride, g, g.key_dim, g.key_pad, s.row, s.keys);
-  pack_keys_transposed<Packing>(v, forward.v.stride, g, g.value_dim, g.value_pad, s.row, s.values_t);
+  const auto scale = static_cast<float>(forward.shape.scale);
+  pack_keys_transposed<Packing>(k, forward.k.stride, g, g.key_dim, g.key_pad, scale, s.row, s.keys_t);
+  pack_keys<Packing>(k, forward.k.stride, g, g.key_dim, g.key_pad, scale, s.row, s.keys);
+  pack_keys_transposed<Packing>(v, forward.v.stride, g, g.value_dim, g.value_pad, 1, s.row, s.values_t);
   for (int64_t i = 0; i < kv.floats; ++i) partial[i] = 0;
   BlockRows rows;
   StripRange ranges[kStripsPerBlock];
   for (int64_t block = part; block < g.blocks; block += parts) {
     find_rows(forward, g, group, block, rows);
-    load_rows<Packing>(forward.q, forward, g, group, rows, g.key_dim, g.key_pad,
-                       static_cast<float>(forward.shape.scale), s.queries, s.query_steps);
-    load_rows<Packing>(args.dout, forward, g, group, rows, g.value_dim, g.value_pad, 1, s.dout, s.dout_steps);
+    load_rows<Packing>(forward.q, forward, g, group, rows, g.key_dim, g.key_pad, s.queries, s.query_steps);
+    load_rows<Packing>(args.dout, forward, g, group, rows, g.value_dim, g.value_pad, s.dout, s.dout_steps);
     load_lse_and_delta(args, g, group, rows, s);
     for (int64_t i = 0; i < rows.count * g.key_pad; ++i) s.dqueries[i] = 0;
     const int64_t last = (rows.high_of_block + g.tile_keys - 1) / g.tile_keys;
     const int64_t first_tile = rows.low_of_block / g.tile_keys, next = rows.first + parts * kBlockRows;
     const auto fetch = [&](int64_t row) {
-      fetch_strip(forward.q, forward, g, group, next + row, g.key_dim);
+      with_operand(forward.q,
+                   [&]<class T>(T*) { fetch_strip<T>(forward.q, forward, g, group, next + row, g.key_dim); });
       fetch_strip(args.dout, forward, g, group, next + row, g.value_dim);
       with_operand(forward.out,
                    [&]<class T>(T*) { fetch_strip<T>(forward.out, forward, g, group, next + row, g.value_dim); });
@@ -231,12 +231,13 @@ inline void attention_backward(const AttentionGradArgs& args, int64_t group, int
 }
 
 inline void reduce_one(const Tensor& x, int64_t row, int64_t column, int64_t dim, const float* partials,
-                       int64_t distance, int64_t parts, bool accumulate) {
+                       int64_t distance, int64_t parts, float factor, bool accumulate) {
   float* out = row_of(x, row) + column;
   if (row + kRowsAhead < x.rows) fetch_row(row_of(x, row + kRowsAhead) + column, dim);
   each_vec(dim, [&](int64_t c, auto part) {
     Vec sum = load(partials + c, part);
     for (int64_t i = 1; i < parts; ++i) sum = sum + load(partials + i * distance + c, part);
+    sum = sum * splat(factor);
     store(out + c, accumulate ? load(out + c, part) + sum : sum, part);
   });
 }
@@ -250,9 +251,9 @@ inline void attention_reduce(const AttentionGradArgs& args, int64_t group, int64
   const int64_t first_row = group / shape.kv_heads * g.tokens, kv_head = group % shape.kv_heads;
   for (int64_t j = begin; j < end; ++j) {
     reduce_one(args.dk, first_row + j, kv_head * g.key_dim, g.key_dim, partials + j * g.key_pad, distance, parts,
-               args.accumulate_kv);
+               static_cast<float>(shape.scale), args.accumulate_kv);
     reduce_one(args.dv, first_row + j, kv_head * g.value_dim, g.value_dim, partials + keys_floats + j * g.value_pad,
-               distance, parts, args.accumulate_kv);
+               distance, parts, 1, args.accumulate_kv);
   }
 }
 

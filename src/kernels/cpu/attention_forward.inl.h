@@ -130,16 +130,15 @@ inline void forward_blocks(const AttentionArgs& args, int64_t group, int64_t blo
   const AttentionGeometry g = geometry_of(args.shape);
   const ForwardScratch<Packing> s(g, scratch);
   if (!keys_packed) {
-    pack_keys_transposed<Packing>(kv_of(args.k, args, group, g.key_dim), args.k.stride, g, g.key_dim, g.key_pad, s.row,
-                                  s.keys);
-    pack_keys<Packing>(kv_of(args.v, args, group, g.value_dim), args.v.stride, g, g.value_dim, g.value_pad, s.row,
+    pack_keys_transposed<Packing>(kv_of(args.k, args, group, g.key_dim), args.k.stride, g, g.key_dim, g.key_pad,
+                                  static_cast<float>(args.shape.scale), s.row, s.keys);
+    pack_keys<Packing>(kv_of(args.v, args, group, g.value_dim), args.v.stride, g, g.value_dim, g.value_pad, 1, s.row,
                        s.values);
   }
   BlockRows rows;
   for (int64_t block = block_begin; block < block_end; ++block) {
     find_rows(args, g, group, block, rows);
-    load_rows<Packing>(args.q, args, g, group, rows, g.key_dim, g.key_pad, static_cast<float>(args.shape.scale),
-                       s.queries, nullptr);
+    load_rows<Packing>(args.q, args, g, group, rows, g.key_dim, g.key_pad, s.queries, nullptr);
     for (int64_t i = 0; i < kStripsPerBlock * kLanes; ++i) s.maximum[i] = kNoMaximum;
     for (int64_t i = 0; i < rows.count * kLanes; ++i) s.sum[i] = 0;
     for (int64_t i = 0; i < rows.count * g.value_pad; ++i) s.out[i] = 0;
@@ -147,7 +146,7 @@ inline void forward_blocks(const AttentionArgs& args, int64_t group, int64_t blo
     const int64_t first = rows.low_of_block / g.tile_keys,
                   next = block + 1 < block_end ? rows.first + kBlockRows : g.rows;
     const auto fetch = [&](int64_t row) {
-      fetch_strip(args.q, args, g, group, next + row, g.key_dim);
+      with_operand(args.q, [&]<class T>(T*) { fetch_strip<T>(args.q, args, g, group, next + row, g.key_dim); });
       with_operand(args.out,
                    [&]<class T>(T*) { fetch_strip<T>(args.out, args, g, group, rows.first + row, g.value_dim); });
     };

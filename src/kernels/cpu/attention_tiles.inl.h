@@ -194,49 +194,50 @@ __attribute__((always_inline)) inline void fetch_strip(const Tensor& x, const At
   }
 }
 
-// factor · the rows of a block of a [rows, heads · dim] tensor, padded with zeros to `pad`, as operands A, and as
-// operands B: [rows / kTogether][pad][kTogether] (null: not wanted; both are one where nothing is packed). A row beyond
-// the last counts as zeros: there is room for it.
+// The rows of a block of a [rows, heads · dim] tensor, f32 or an operand, padded with zeros to `pad`, as operands A,
+// and as operands B: [rows / kTogether][pad][kTogether] (null: not wanted; both are one where nothing is packed). A row
+// beyond the last counts as zeros: there is room for it.
 template <class Packing>
 inline void load_rows(const Tensor& x, const AttentionArgs& args, const AttentionGeometry& g, int64_t group,
-                      const BlockRows& rows, int64_t dim, int64_t pad, float factor, typename Packing::Number* as_rows,
+                      const BlockRows& rows, int64_t dim, int64_t pad, typename Packing::Number* as_rows,
                       typename Packing::Number* as_steps) {
-  for (int64_t i = 0; i < rows.count; i += Packing::kTogether) {
-    const float* first = block_row_of_many(x, args, g, group, rows, dim, i);
-    if constexpr (!kPacks<Packing>) {
-      each_vec(dim, [&](int64_t c, auto part) { store(as_rows + i * pad + c, load(first + c, part) * splat(factor)); });
-    } else {
-      const bool two = i + 1 < rows.count;
-      const float* second = two ? block_row_of_many(x, args, g, group, rows, dim, i + 1) : first;
-      const Vec second_factor = splat(two ? factor : 0);
-      each_vec(dim, [&](int64_t c, auto part) {
-        const auto both = Packing::join(load(first + c, part) * splat(factor), load(second + c, part) * second_factor);
-        Packing::store_halves(as_rows + i * pad + c, as_rows + (i + 1) * pad + c, both);
-        if (as_steps != nullptr) Packing::store(as_steps + i * pad + 2 * c, Packing::interleave(both));
-      });
+  with_operand(x, [&]<class T>(T*) {
+    for (int64_t i = 0; i < rows.count; i += Packing::kTogether) {
+      const T* first = block_row_of_many<T>(x, args, g, group, rows, dim, i);
+      if constexpr (!kPacks<Packing>) {
+        each_vec(dim, [&](int64_t c, auto part) { store(as_rows + i * pad + c, load_operand(first + c, part)); });
+      } else {
+        const bool two = i + 1 < rows.count;
+        const T* second = two ? block_row_of_many<T>(x, args, g, group, rows, dim, i + 1) : first;
+        each_vec(dim, [&](int64_t c, auto part) {
+          const auto both = Packing::join(load_operand(first + c, part), two ? load_operand(second + c, part) : zero());
+          Packing::store_halves(as_rows + i * pad + c, as_rows + (i + 1) * pad + c, both);
+          if (as_steps != nullptr) Packing::store(as_steps + i * pad + 2 * c, Packing::interleave(both));
+        });
+      }
     }
-  }
+  });
 }
 
-// Token j's key in x, padded with zeros to `pad`; nothing but zeros for a token beyond the sequence.
+// factor · token j's key in x, padded with zeros to `pad`; nothing but zeros for a token beyond the sequence.
 inline void load_key(const float* x, int64_t stride, const AttentionGeometry& g, int64_t j, int64_t dim, int64_t pad,
-                     float* out) {
+                     float factor, float* out) {
   for (int64_t c = j < g.tokens ? dim : 0; c < pad; ++c) out[c] = 0;
   if (j >= g.tokens) return;
   if (j + kRowsAhead < g.tokens) fetch_row(x + (j + kRowsAhead) * stride, dim);
-  each_vec(dim, [&](int64_t c, auto part) { store(out + c, load(x + j * stride + c, part), part); });
+  each_vec(dim, [&](int64_t c, auto part) { store(out + c, load(x + j * stride + c, part) * splat(factor), part); });
 }
 
 // Floats of `row` in the functions that follow.
 inline int64_t key_row_floats(const AttentionGeometry& g) { return 2 * max_of(g.key_pad, g.value_pad); }
 
-// Keys or values of one KV head as operands B along tokens: [padded_tokens / kTogether][pad][kTogether], zeros beyond
-// the sequence and beyond dim.
+// Keys, times the scale of logits, or values of one KV head as operands B along tokens: [padded_tokens /
+// kTogether][pad] [kTogether], zeros beyond the sequence and beyond dim.
 template <class Packing>
-inline void pack_keys(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, int64_t pad, float* row,
-                      typename Packing::Number* out) {
+inline void pack_keys(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, int64_t pad,
+                      float factor, float* row, typename Packing::Number* out) {
   for (int64_t j = 0; j < g.padded_tokens; j += Packing::kTogether) {
-    for (int64_t i = 0; i < Packing::kTogether; ++i) load_key(x, stride, g, j + i, dim, pad, row + i * pad);
+    for (int64_t i = 0; i < Packing::kTogether; ++i) load_key(x, stride, g, j + i, dim, pad, factor, row + i * pad);
     Packing::put_step(row, row + pad, pad, out + j * pad);
   }
 }
@@ -255,13 +256,13 @@ inline int64_t transposed_numbers(const AttentionGeometry& g, int64_t dim) {
 // cache line a step, which stays in L1 for the sixteen keys that share it.
 template <class Packing>
 inline void pack_keys_transposed(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, int64_t pad,
-                                 float* row, typename Packing::Number* out) {
+                                 float factor, float* row, typename Packing::Number* out) {
   using Number = typename Packing::Number;
   constexpr int64_t kTogether = Packing::kTogether;
   const int64_t steps = steps_of<Packing>(dim);
   Number* const numbers = kTogether == 1 ? reinterpret_cast<Number*>(row) : reinterpret_cast<Number*>(row + pad);
   for (int64_t j = 0; j < g.padded_tokens; ++j) {
-    load_key(x, stride, g, j, dim, pad, row);
+    load_key(x, stride, g, j, dim, pad, factor, row);
     Packing::put_row(row, pad, numbers);
     Number* to = out + (j / g.tile_keys * steps * g.tile_keys + j % g.tile_keys) * kTogether;
     for (int64_t p = 0; p < steps; ++p)

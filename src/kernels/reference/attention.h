@@ -40,7 +40,13 @@ struct AttentionHead {
   int64_t kv_head() const { return head / (shape().n_heads / shape().kv_heads); }
   int64_t row(int64_t token) const { return sequence * shape().tokens + token; }
 
-  Real* query_like(Tensor x, int64_t i) const { return x.row<Real>(row(i)) + head * shape().key_dim; }
+  // An operand or not.
+  std::vector<double> query(int64_t i) const {
+    std::vector<double> q(shape().key_dim);
+    const int64_t first = row(i) * args.q.stride + head * shape().key_dim;
+    for (int64_t c = 0; c < shape().key_dim; ++c) q[c] = load(args.q.data, args.q.type, first + c);
+    return q;
+  }
   Real* output_like(Tensor x, int64_t i) const { return x.row<Real>(row(i)) + head * shape().value_dim; }
   const Real* key(int64_t j) const { return args.k.row<Real>(row(j)) + kv_head() * shape().key_dim; }
   const Real* value(int64_t j) const { return args.v.row<Real>(row(j)) + kv_head() * shape().value_dim; }
@@ -51,12 +57,12 @@ struct AttentionHead {
     return lo;
   }
 
-  // s_ij of j = first_seen(i) … i.
-  std::vector<double> logits(int64_t i) const {
+  // s_ij of j = first_seen(i) … i, with q = query(i).
+  std::vector<double> logits(int64_t i, const std::vector<double>& q) const {
     const double slope = args.alibi_slopes ? args.alibi_slopes.ptr<Real>()[head] : 0;
     std::vector<double> s;
     for (int64_t j = first_seen(i); j <= i; ++j)
-      s.push_back(shape().scale * dot(query_like(args.q, i), key(j), shape().key_dim) -
+      s.push_back(shape().scale * dot(q.data(), key(j), shape().key_dim) -
                   slope * static_cast<double>(i - j));
     return s;
   }
@@ -65,7 +71,7 @@ struct AttentionHead {
     std::vector<double> out(shape().value_dim);
     for (int64_t i = 0; i < shape().tokens; ++i) {
       const int64_t lo = first_seen(i);
-      std::vector<double> p = logits(i);
+      std::vector<double> p = logits(i, query(i));
       const Softmax result = softmax(p);
       std::fill(out.begin(), out.end(), 0.0);
       for (int64_t j = lo; j <= i; ++j)
@@ -86,8 +92,9 @@ struct AttentionHead {
     std::vector<double> dq(key_dim);
     for (int64_t i = 0; i < shape().tokens; ++i) {
       const int64_t lo = first_seen(i);
-      const Real *q = query_like(args.q, i), *dout = output_like(grad.dout, i);
-      std::vector<double> p = logits(i);
+      const std::vector<double> q = query(i);
+      const Real* dout = output_like(grad.dout, i);
+      std::vector<double> p = logits(i, q);
       softmax(p);
       double delta = 0;
       std::vector<double> dp(p.size());
@@ -104,7 +111,7 @@ struct AttentionHead {
         }
         for (int64_t c = 0; c < value_dim; ++c) dv[j * value_dim + c] += p[j - lo] * dout[c];
       }
-      std::copy(dq.begin(), dq.end(), query_like(grad.dq, i));
+      std::copy(dq.begin(), dq.end(), grad.dq.row<Real>(row(i)) + head * key_dim);
     }
   }
 };
