@@ -91,7 +91,7 @@ inline void pair_dims(const PagedScratch& s, const KvLayout& at, int64_t half) {
 }
 
 // Queries in the order in which they are turned, to s.turned: [rows / kReadyRows][key_pad / kBlock][kReadyRows][2]
-// vectors, the two of a pair beside each other. As rows of key_pad, turning them took 1.6 × the time.
+// vectors, the two of a pair beside each other. As rows of key_pad, turning them took 1.4 × the time.
 inline void lay_out_queries(const PagedPiece& piece, const PagedScratch& s, int64_t rows) {
   const int64_t half = rotated_half(piece), pairs = s.key_pad / kBlock;
   for (int64_t r = 0; r < rows; ++r)
@@ -258,7 +258,7 @@ struct MakesAll {
 };
 
 // Tiles of a page's scores touch each line of a later page twice or more, by 4 and by 16 rows twice. Of many tiles,
-// those that make keys leave it to the others: their loads are a bound already (0.965 × the time of the scores of 64
+// those that make keys leave it to the others: their loads are a bound already (0.97 × the time of the scores of 64
 // rows).
 inline bool makers_touch(int64_t tiles) { return tiles < 4; }
 
