@@ -349,10 +349,9 @@ inline void paged_splits(const PagedPiece& piece) {
   const int64_t rows = piece.row_end - piece.row_begin;
   prepare_rows(piece, at, s, rows);
   const PagedState total(piece.spec, piece.states, rows), run(piece.spec, s.run, rows);
-  bool first_run = true;
   for (int64_t split = piece.split_begin; split < piece.split_end; ++split) {
     const bool begins = split == piece.split_begin || begins_run(split);
-    if (begins) first_run = split == piece.split_begin;
+    const bool first_run = split / kRunSplits == piece.split_begin / kRunSplits;
     meet_split(piece, at, s, first_run ? total : run, split, !begins);
     const bool ends = split + 1 == piece.split_end || begins_run(split + 1);
     if (ends && !first_run) fold(total, run, 0, rows);

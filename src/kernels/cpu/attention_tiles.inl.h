@@ -231,8 +231,8 @@ inline void load_key(const float* x, int64_t stride, const AttentionGeometry& g,
 // Floats of `row` in the functions that follow.
 inline int64_t key_row_floats(const AttentionGeometry& g) { return 2 * max_of(g.key_pad, g.value_pad); }
 
-// Keys, times the scale of logits, or values of one KV head as operands B along tokens: [padded_tokens /
-// kTogether][pad] [kTogether], zeros beyond the sequence and beyond dim.
+// Keys, times the scale of logits, or values of one KV head as operands B along tokens, with zeros beyond the sequence
+// and beyond dim: [padded_tokens / kTogether][pad][kTogether].
 template <class Packing>
 inline void pack_keys(const float* x, int64_t stride, const AttentionGeometry& g, int64_t dim, int64_t pad,
                       float factor, float* row, typename Packing::Number* out) {

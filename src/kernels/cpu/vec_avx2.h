@@ -70,7 +70,6 @@ inline float horizontal_max(Vec x) {
   s = _mm_max_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
-inline float first_lane(Vec x) { return _mm256_cvtss_f32(x.v); }
 // Lane i is x[i]'s lanes joined, by an operation in which their order does not matter. x is used up.
 template <class Join>
 inline Vec join_lanes(Vec (&x)[kLanes], Join join) {

@@ -85,7 +85,6 @@ inline Vec exp(Vec x) {
   p = fma(p, r * r, r + splat(1.0f));
   return select_less(x, low, zero(), times_power_of_two(p, n));
 }
-inline float exp_of(float x) { return first_lane(exp(splat(x))); }
 
 // The same for numbers that are rounded to bf16 or to integers of 16 bits afterwards, where a rounding is 2e-3: within
 // 1.2e-5 of e^x on [−87, 88], 4e-6 where |x| < 8; 0 far below. x log2 e = n + r, |r| ≤ 1/2, and 2^r to degree 4 with

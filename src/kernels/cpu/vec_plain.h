@@ -88,7 +88,6 @@ inline float horizontal_max(Vec x) {
   const float a = x.v[0] > x.v[2] ? x.v[0] : x.v[2], b = x.v[1] > x.v[3] ? x.v[1] : x.v[3];
   return a > b ? a : b;
 }
-inline float first_lane(Vec x) { return x.v[0]; }
 // Lane i is x[i]'s lanes joined, by an operation in which their order does not matter. x is used up.
 template <class Join>
 inline Vec join_lanes(Vec (&x)[kLanes], Join join) {
