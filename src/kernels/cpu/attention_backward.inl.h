@@ -34,7 +34,7 @@ struct BackwardScratch {
     p = carve.take(float_rows * g.tile_keys);
     p_steps = packed<Packing>(carve, p, kBlockRows * g.tile_keys);
     ds = carve.take(float_rows * g.tile_keys);
-    ds_rows = packed<Packing>(carve, ds, kBlockRows * g.tile_keys);
+    ds_rows = packed<Packing>(carve, ds, float_rows * g.tile_keys);
     ds_steps = packed<Packing>(carve, ds, kBlockRows * g.tile_keys);
     lse = carve.take(kBlockRows);
     delta = carve.take(kBlockRows + kLanes);  // written a vector a strip
@@ -80,10 +80,10 @@ template <class Packing>
 inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r, int64_t tile_keys, int64_t i,
                           float* p, float* ds) requires(!kPacks<Packing>) {
   p += i * tile_keys, ds += i * tile_keys;
-  const Vec shift = splat(s.lse[r.row + i]), d = splat(s.delta[r.row + i]);
+  const Vec shift = Packing::shift_of(splat(s.lse[r.row + i])), d = splat(s.delta[r.row + i]);
   for (int64_t j = 0; j < r.begin; j += kLanes) store(p + j, zero()), store(ds + j, zero());
   for (int64_t j = r.begin; j < r.end; j += kLanes) {
-    const Vec probability = Packing::exp(load(p + j) - shift);
+    const Vec probability = Packing::exp(load(p + j), shift);
     store(p + j, probability);
     store(ds + j, probability * (load(ds + j) - d));
   }
@@ -95,19 +95,20 @@ inline void gradient_rows(const BackwardScratch<Packing>& s, const StripRange& r
                           const float* p, const float* ds) requires(kPacks<Packing>) {
   static_assert(Packing::kTogether == 2 && kTileRows % 2 == 0);
   const int64_t at = (r.row + i) * tile_keys;
-  uint16_t *p_steps = s.p_steps + at, *ds_steps = s.ds_steps + at, *ds_rows = s.ds_rows + at;
+  uint16_t *p_steps = s.p_steps + at, *ds_steps = s.ds_steps + at, *ds_rows = s.ds_rows + i * tile_keys;
   p += i * tile_keys, ds += i * tile_keys;
   const bool second = i + 1 < r.m;
   const float *lse = s.lse + r.row + i, *delta = s.delta + r.row + i;
-  const Vec shift = splat(lse[0]), d = splat(delta[0]), next_shift = splat(lse[second]), next_d = splat(delta[second]);
+  const Vec shift = Packing::shift_of(splat(lse[0])), d = splat(delta[0]);
+  const Vec next_shift = Packing::shift_of(splat(lse[second])), next_d = splat(delta[second]);
   const auto none = Packing::join(zero(), zero());
   for (int64_t j = 0; j < r.begin; j += kLanes)
     Packing::store(p_steps + 2 * j, none), Packing::store(ds_steps + 2 * j, none);
   for (int64_t j = r.begin; j < r.end; j += kLanes) {
-    const Vec a = Packing::exp(load(p + j) - shift), b = a * (load(ds + j) - d);
+    const Vec a = Packing::exp(load(p + j), shift), b = a * (load(ds + j) - d);
     Vec next_a = zero(), next_b = zero();
     if (second) {
-      next_a = Packing::exp(load(p + tile_keys + j) - next_shift);
+      next_a = Packing::exp(load(p + tile_keys + j), next_shift);
       next_b = next_a * (load(ds + tile_keys + j) - next_d);
     }
     const auto gradients = Packing::join(b, next_b);
@@ -142,9 +143,9 @@ inline void backward_strips(const AttentionGeometry& g, const BlockRows& rows, c
     for (int64_t i = 0; i < r.m; i += kTogether) gradient_rows<Packing>(s, r, g.tile_keys, i, p, ds);
     const int64_t low = r.low / kTogether * kTogether;
     if (r.end != 0)
-      strip<Packing>(r.m, g.key_pad, steps_of<Packing>(r.high - low), s.ds_rows + at + low, g.tile_keys, kTogether,
-                     s.keys + (first + low) * g.key_pad, g.key_pad * kTogether, s.dqueries + row * g.key_pad, g.key_pad,
-                     true);
+      strip<Packing>(r.m, g.key_pad, steps_of<Packing>(r.high - low), s.ds_rows + float_at + low, g.tile_keys,
+                     kTogether, s.keys + (first + low) * g.key_pad, g.key_pad * kTogether, s.dqueries + row * g.key_pad,
+                     g.key_pad, true);
   }
 }
 

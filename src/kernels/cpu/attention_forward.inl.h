@@ -38,19 +38,20 @@ inline Vec row_maxima(const StripRange& s, const float* logits, int64_t tile_key
   return join_lanes(largest, [](Vec a, Vec b) { return max(a, b); });
 }
 
-// The logits of a row to probabilities relative to its maximum, packed as weights; their sum, in lanes.
+// The logits of a row to probabilities relative to its maximum (shift: Packing::shift_of), packed as weights; their
+// sum, in lanes.
 template <class Packing>
-inline Vec weigh_row(const StripRange& s, const float* logits, Vec top, typename Packing::Number* weights) {
+inline Vec weigh_row(const StripRange& s, const float* logits, Vec shift, typename Packing::Number* weights) {
   Vec total = zero();
   int64_t j = s.begin;
   if constexpr (kPacks<Packing>)
     for (; j + 2 * kLanes <= s.end; j += 2 * kLanes) {
-      const Vec p = Packing::exp(load(logits + j) - top), q = Packing::exp(load(logits + j + kLanes) - top);
+      const Vec p = Packing::exp(load(logits + j), shift), q = Packing::exp(load(logits + j + kLanes), shift);
       total = total + (p + q);
       Packing::store(weights + j, Packing::join(p, q));
     }
   for (; j < s.end; j += kLanes) {
-    const Vec p = Packing::exp(load(logits + j) - top);
+    const Vec p = Packing::exp(load(logits + j), shift);
     total = total + p;
     if constexpr (kPacks<Packing>)
       Packing::store_rounded(weights + j, p);
@@ -69,12 +70,13 @@ template <class Packing>
 inline void softmax_strip(const AttentionGeometry& g, const StripRange& r, const ForwardScratch<Packing>& s) {
   float* const maximum = s.maximum + r.row / kTileRows * kLanes;
   const Vec old = load(maximum), top = max(row_maxima(r, s.logits, g.tile_keys), old);
-  alignas(64) float factor[kLanes];
-  store(factor, exp(old - top));
+  alignas(64) float factor[kLanes], shift[kLanes];
+  store(factor, select_less(old, splat(kNoMaximum / 2), splat(1.0f), exp(old - top)));  // sums of nothing stay zero
+  store(shift, Packing::shift_of(top));
   store(maximum, top);
   for (int64_t i = 0; i < r.m; ++i) {
     float *sum = s.sum + (r.row + i) * kLanes, *out = s.out + (r.row + i) * g.value_pad;
-    const Vec total = weigh_row<Packing>(r, s.logits + i * g.tile_keys, splat(maximum[i]), s.weights + i * g.tile_keys);
+    const Vec total = weigh_row<Packing>(r, s.logits + i * g.tile_keys, splat(shift[i]), s.weights + i * g.tile_keys);
     store(sum, fma(load(sum), splat(factor[i]), total));
     if (factor[i] == 1 && g.value_pad > kFewValues) continue;
     for (int64_t c = 0; c < g.value_pad; c += kLanes) store(out + c, load(out + c) * splat(factor[i]));

@@ -68,34 +68,53 @@ inline void mask_row(const PagedScratch& s, const PagedTile& t, int64_t r) {
   }
 }
 
-// What probabilities become afterwards. Before they become integers, they are relative to the largest of their row in
-// the tile, and s.tile_factor would make them relative to the largest so far.
-enum class Weights { f32, bf16, integers };
+// What probabilities become: as they are, in s.logits; also rounded, in s.half_weights, those too small for a normal
+// number as zeros; or that alone. Before they become integers, they are relative to the largest of their row in the
+// tile, and s.tile_factor would make them relative to the largest so far.
+enum class Weights { f32, f32_and_bf16, bf16, integers };
+
+inline Weights kind_of_weights(const PagedPiece& piece, const KvLayout& at) {
+  const KvMatrix& v = at.values;
+  if (piece.spec.type == DType::i8) return Weights::integers;
+  if (!piece.bf16_products || v.type != DType::bf16 || !v.grouped()) return Weights::f32;
+  return v.whole((piece.spec.value_dim - 1) / kBlock) ? Weights::bf16 : Weights::f32_and_bf16;
+}
 
 // Logits of up to kLanes rows to probabilities; the rows' earlier sums are scaled to the new maxima. Maxima and sums
 // stand in lanes: to find each by itself would wait for a chain of shuffles a row.
-template <Weights kWeights, int kVecs>
+template <Weights kWeights, int kVecs, class Pairs = Bf16Pairs>
 inline void softmax_rows(const PagedScratch& s, const PagedState& state, int64_t begin, int64_t rows) {
   Vec lanes[kLanes];
   for (Vec& largest : lanes) largest = splat(kNoKeySeen);
   for (int64_t i = 0; i < rows; ++i)
     for (int j = 0; j < kVecs; ++j) lanes[i] = max(load(s.logits + (begin + i) * kPagedTile + j * kLanes), lanes[i]);
   const Vec old = load(state.maximum + begin), here = join_lanes(lanes, [](Vec a, Vec b) { return max(a, b); });
-  const Vec top = max(here, old), factor = exp(old - top);
+  const Vec top = select_less(old + splat(kMaximumLag), here, here, old);
+  // Nothing seen, nothing to rescale: sums are zero.
+  const Vec factor = select_less(old, splat(kNoKeySeen / 2), splat(1.0f), exp(old - top));
   store(state.maximum + begin, top);
-  alignas(64) float tops[kLanes];
-  store(tops, kWeights == Weights::integers ? here : top);
+  constexpr bool bf16 = kWeights == Weights::bf16 || kWeights == Weights::f32_and_bf16;
+  alignas(64) float shifts[kLanes];
+  store(shifts, kWeights == Weights::integers ? here : bf16 ? top * splat(-kLog2E) : top);
   for (Vec& sum : lanes) sum = zero();
   for (int64_t i = 0; i < rows; ++i) {
     float* x = s.logits + (begin + i) * kPagedTile;
-    const Vec row_top = splat(tops[i]);
-    Vec sum = zero();
+    const Vec shift = splat(shifts[i]);
+    Vec p[kVecs], sum = zero();
     for (int j = 0; j < kVecs; ++j) {
-      const Vec below = load(x + j * kLanes) - row_top, p = kWeights == Weights::f32 ? exp(below) : exp_to_round(below);
-      sum = sum + p;
-      store(x + j * kLanes, p);
+      const Vec logit = load(x + j * kLanes);
+      if constexpr (bf16)
+        p[j] = exp_to_round(logit, shift);
+      else  // integers: the largest is 1, whatever rounds
+        p[j] = kWeights == Weights::integers ? exp_to_round(logit - shift) : exp(logit - shift);
+      sum = sum + p[j];
+      if constexpr (kWeights != Weights::bf16) store(x + j * kLanes, p[j]);
     }
     lanes[i] = sum;
+    if constexpr (kBf16Products && bf16)
+      for (int j = 0; j < kVecs; j += 2)
+        Pairs::store(s.half_weights + (begin + i) * kPagedTile + j * kLanes,
+                     Pairs::join(p[j], j + 1 < kVecs ? p[j + 1] : zero()));
   }
   Vec sums = join_lanes(lanes, [](Vec a, Vec b) { return a + b; });
   if constexpr (kWeights == Weights::integers) {
@@ -111,15 +130,6 @@ inline void softmax_rows(const PagedScratch& s, const PagedState& state, int64_t
     float* out = state.out + (begin + i) * s.value_pad;
     for (int64_t c = 0; c < s.value_pad; c += kLanes) store(out + c, load(out + c) * splat(factors[i]));
   }
-}
-
-// The probabilities of a row in bf16, where those too small for a normal number are zero.
-template <class Pairs>
-inline void round_weights(const PagedScratch& s, int64_t r, int64_t count) {
-  const float* p = s.logits + r * kPagedTile;
-  uint16_t* to = s.half_weights + r * kPagedTile;
-  for (int64_t j = 0; j < count; j += kBlock)
-    Pairs::store(to + j, Pairs::join(load(p + j), j + kLanes < count ? load(p + j + kLanes) : zero()));
 }
 
 // The values' scales of one group of dims, [kPagedTile], to steps of the largest that row r sees (masked), or of all.
@@ -171,12 +181,10 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
   constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
   const KvMatrix& v = at.values;
   const float* scales = at.shared ? s.key_scales : s.value_scales;
-  const bool pairs = piece.bf16_products && v.type == DType::bf16 && v.grouped();
+  const bool pairs = piece.bf16_products && v.type == DType::bf16 && v.grouped();  // as in kind_of_weights
   // Two blocks at once: neither beyond the values, nor beyond whole blocks of the matrix, which may hold more dims.
   const int64_t two_blocks_end = min_of(round_up(piece.spec.value_dim, kBlock), v.outer);
   bool in_f32 = false;
-  if constexpr (kBf16Products)
-    for (int64_t r = 0; pairs && r < rows; ++r) round_weights<Pairs>(s, r, t.count);
   for (int64_t c = 0; c < piece.spec.value_dim; c += kBlock) {
     const std::byte* data = t.head + v.at(c / kBlock, t.offset);
     float* out = state.out + c;
@@ -246,12 +254,20 @@ inline void paged_tile(const PagedPiece& piece, const KvLayout& at, const PagedS
     constexpr int kVecs = decltype(vecs)::value;
     for (int64_t r = 0; r < rows; r += kLanes) {
       const int64_t n = min_of(kLanes, rows - r);
-      if (piece.spec.type == DType::i8)
-        softmax_rows<Weights::integers, kVecs>(s, state, r, n);
-      else if (piece.bf16_products)
-        softmax_rows<Weights::bf16, kVecs>(s, state, r, n);
-      else
-        softmax_rows<Weights::f32, kVecs>(s, state, r, n);
+      switch (kind_of_weights(piece, at)) {
+        case Weights::integers:
+          softmax_rows<Weights::integers, kVecs>(s, state, r, n);
+          break;
+        case Weights::bf16:
+          softmax_rows<Weights::bf16, kVecs>(s, state, r, n);
+          break;
+        case Weights::f32_and_bf16:
+          softmax_rows<Weights::f32_and_bf16, kVecs>(s, state, r, n);
+          break;
+        case Weights::f32:
+          softmax_rows<Weights::f32, kVecs>(s, state, r, n);
+          break;
+      }
     }
   });
   add_values(piece, at, s, state, t, rows, masked, ahead);

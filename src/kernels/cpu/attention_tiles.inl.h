@@ -116,7 +116,9 @@ inline void find_rows(const AttentionArgs& args, const AttentionGeometry& g, int
 
 // How the operands of the products are kept: as f32 …
 struct FloatPacking : FloatOperands {
-  static Vec exp(Vec x) { return mfa::exp(x); }
+  // exp(x, shift_of(y)): e^(x − y).
+  static Vec shift_of(Vec y) { return y; }
+  static Vec exp(Vec x, Vec shift) { return mfa::exp(x - shift); }
   static void put_row(const float* x, int64_t n, float* out) {
     if (x != out)
       for (int64_t i = 0; i < n; i += kLanes) store(out + i, mfa::load(x + i));
@@ -127,7 +129,8 @@ struct FloatPacking : FloatOperands {
 // … or rounded to bf16, rows of B in pairs.
 template <class Pairs>
 struct PairPacking : Pairs {
-  static Vec exp(Vec x) { return exp_to_round(x); }
+  static Vec shift_of(Vec y) { return y * splat(-kLog2E); }
+  static Vec exp(Vec x, Vec shift) { return exp_to_round(x, shift); }
   // Denormals become zero.
   static void put_row(const float* x, int64_t n, uint16_t* out) {
     int64_t i = 0;

@@ -190,8 +190,8 @@ inline void exp_all(const float* x, float* y, int64_t n) {
   each_vec(n, [&](int64_t i, auto part) { store(y + i, exp(load(x + i, part)), part); });
 }
 
-inline void exp_to_round_all(const float* x, float* y, int64_t n) {
-  each_vec(n, [&](int64_t i, auto part) { store(y + i, exp_to_round(load(x + i, part)), part); });
+inline void exp2_to_round_all(const float* x, float* y, int64_t n) {
+  each_vec(n, [&](int64_t i, auto part) { store(y + i, exp2_to_round(load(x + i, part)), part); });
 }
 
 inline void round_all_to_bf16(const float* x, float* y, int64_t n) {

@@ -73,7 +73,7 @@ struct KernelTable {
 
   void (*tile_product)(const TileProduct&);
   void (*exp)(const float* x, float* y, int64_t n);
-  void (*exp_to_round)(const float* x, float* y, int64_t n);
+  void (*exp2_to_round)(const float* x, float* y, int64_t n);
   void (*round_to_bf16)(const float* x, float* y, int64_t n);
   void (*f32_to_bf16)(const float* x, uint16_t* y, int64_t n);
   void (*bf16_to_f32)(const uint16_t* x, float* y, int64_t n);

@@ -23,7 +23,7 @@ inline KernelTable make_kernels(const char* name) {
           .pages = kPages,
           .tile_product = tile_product,
           .exp = exp_all,
-          .exp_to_round = exp_to_round_all,
+          .exp2_to_round = exp2_to_round_all,
           .round_to_bf16 = round_all_to_bf16,
           .f32_to_bf16 = f32_to_bf16,
           .bf16_to_f32 = bf16_to_f32,

@@ -52,11 +52,18 @@ inline Vec round(Vec a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT
 inline Vec select_less(Vec a, Vec b, Vec x, Vec y) {
   return {_mm256_blendv_ps(y.v, x.v, _mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ))};
 }
-// x · 2^n for whole n in [−126, 128]; 128 gives infinity, kVanishing zero.
-constexpr float kVanishing = -127;
+// x · 2^n for whole n in [−127, 128]; 128 gives infinity, −127 zero.
 inline Vec times_power_of_two(Vec x, Vec n) {
   const __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
   return x * Vec{_mm256_castsi256_ps(bits)};
+}
+// x, or −127 if that is more, as whole + rest, 0 ≤ rest < 1, for times_power_of_two.
+struct WholeAndRest {
+  Vec whole, rest;
+};
+inline WholeAndRest whole_and_rest(Vec x) {
+  const Vec y = max(splat(-127), x), whole{_mm256_floor_ps(y.v)};
+  return {whole, y - whole};
 }
 inline bool any_nan(Vec x) { return _mm256_movemask_ps(_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q)) != 0; }
 

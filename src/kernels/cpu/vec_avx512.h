@@ -50,9 +50,13 @@ inline Vec round(Vec a) {
 inline Vec select_less(Vec a, Vec b, Vec x, Vec y) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
 }
-// x · 2^n for whole n in [−126, 128]; 128 gives infinity, kVanishing zero if |x| < √2.
-constexpr float kVanishing = -151;
+// x · 2^⌊n⌋ for n in [−126, 128]; 128 gives infinity, far below zero.
 inline Vec times_power_of_two(Vec x, Vec n) { return {_mm512_maskz_scalef_ps(0xffff, x.v, n.v)}; }
+// x as whole + rest, 0 ≤ rest < 1, for times_power_of_two: it takes the floor itself, and −∞ for what it is.
+struct WholeAndRest {
+  Vec whole, rest;
+};
+inline WholeAndRest whole_and_rest(Vec x) { return {x, {_mm512_maskz_reduce_ps(0xffff, x.v, _MM_FROUND_TO_NEG_INF)}}; }
 inline bool any_nan(Vec x) { return _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q) != 0; }
 
 inline __m256 lower_half(Vec x) { return _mm512_maskz_extractf32x8_ps(0xff, x.v, 0); }

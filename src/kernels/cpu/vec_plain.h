@@ -71,12 +71,19 @@ inline Vec round(Vec a) {
 }
 // a < b ? x : y, false where NaN.
 inline Vec select_less(Vec a, Vec b, Vec x, Vec y) { return {choose(a.v < b.v, x.v, y.v)}; }
-// x · 2^n for whole n in [−126, 128]; 128 gives infinity, kVanishing zero.
-constexpr float kVanishing = -127;
+// x · 2^n for whole n in [−127, 128]; 128 gives infinity, −127 zero.
 inline Vec times_power_of_two(Vec x, Vec n) {
   // A NaN has no integer: it takes exponent 0, and x, which is then NaN too, stays so.
   const Float4 whole = choose(n.v == n.v, n.v, Float4{});
   return {x.v * reinterpret_cast<Float4>((__builtin_convertvector(whole, Int4) + 127) << 23)};
+}
+// x, or −127 if that is more, as whole + rest, 0 ≤ rest < 1, for times_power_of_two.
+struct WholeAndRest {
+  Vec whole, rest;
+};
+inline WholeAndRest whole_and_rest(Vec x) {
+  const Vec y = max(splat(-127), x), near = round(y), whole = select_less(y, near, near - splat(1), near);
+  return {whole, y - whole};
 }
 inline bool any_nan(Vec x) {
   const Int4 equal = x.v == x.v;
