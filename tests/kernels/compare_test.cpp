@@ -103,6 +103,28 @@ TEST(Compare, ProductsThatKeepAnOperand) {
   for (const auto& device : devices_under_test()) expect_kept_operand_to_serve(*device, false);
 }
 
+// A product of so many rows that threads share it out piece by piece is, to the last bit, the product of a few rows at
+// a time; also where rows lie apart, where columns are no whole blocks, and where it is added to what there is.
+TEST(Compare, ProductsOfManyRowsAreThoseOfFew) {
+  constexpr int64_t kRows = 1280, kDepth = 72, kColumns = 100, kFew = 128;
+  for (const auto& device : bf16_devices()) {
+    SCOPED_TRACE(title(*device));
+    Operands operands(*device, 3);
+    const Tensor x = operands.normal(kRows, kDepth + 8).slice_cols(0, kDepth), w = operands.normal(kColumns, kDepth);
+    const Tensor many = operands.unwritten(kRows, kColumns), few = operands.unwritten(kRows, kColumns);
+    for (const bool accumulate : {false, true}) {
+      device->matmul({.a = x, .b = w, .c = many, .transpose_b = true, .accumulate = accumulate});
+      for (int64_t row = 0; row < kRows; row += kFew)
+        device->matmul({.a = x.slice_rows(row, kFew),
+                        .b = w,
+                        .c = few.slice_rows(row, kFew),
+                        .transpose_b = true,
+                        .accumulate = accumulate});
+      EXPECT_EQ(read(*device, many), read(*device, few)) << accumulate;
+    }
+  }
+}
+
 // A product that is told its first operand is that of the product before gives what it gives untold, to the last bit;
 // told so wrongly of another tensor, it does not believe it.
 TEST(Compare, ProductsThatShareAnOperand) {
