@@ -1,7 +1,6 @@
 // oneDNN's matrix product. All that differs between its versions 2 and 3 is in this file.
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <dnnl.hpp>
 #include <functional>
 #include <list>
@@ -178,7 +177,8 @@ struct Gemm::Engine {
   }
 
   // Pieces of the product that `whole` describes, with the same order of b; none where oneDNN would compute them in
-  // another way, which may be its reference.
+  // another way, which may be its reference, or where each would put b in an order of its own first, as all but brgemm
+  // do.
   Pieces cut(const GemmKey& key, Memory::data_type type, const dnnl::matmul::primitive_desc& whole,
              dnnl::primitive_attr attributes) {
     const int64_t rows = piece_rows(key.m, key.threads);
@@ -188,7 +188,8 @@ struct Gemm::Engine {
     try {
       const auto one = make_description(engine, describe(rows, key.k, key.lda, false, type), whole.weights_desc(),
                                         describe(rows, key.n, key.ldc, false, Memory::data_type::f32), attributes);
-      if (std::strcmp(one.impl_info_str(), whole.impl_info_str()) == 0) {
+      const std::string kind = one.impl_info_str();
+      if (kind == whole.impl_info_str() && kind.starts_with("brg")) {
         pieces.primitive = dnnl::matmul(one);
         pieces.rows = rows;
         pieces.members.resize(static_cast<size_t>(key.threads));
