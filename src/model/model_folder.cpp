@@ -121,6 +121,13 @@ void save_tokenizer(const fs::path& folder, const Tokenizer& tokenizer) {
   write_file(folder / "tokenizer_config.json", config.dump(2) + "\n");
 }
 
+void save_generation_config(const fs::path& folder, const ModelConfig& config) {
+  Json generation = {{"_from_model_config", true}};
+  if (config.eos >= 0) generation["eos_token_id"] = config.eos;
+  if (config.bos >= 0) generation["bos_token_id"] = config.bos;
+  write_file(folder / "generation_config.json", generation.dump(2) + "\n");
+}
+
 void save_model(const fs::path& folder, const ModelConfig& config, const ParameterStore& store,
                 const std::optional<Tokenizer>& tokenizer, DType type,
                 const std::optional<std::string>& chat_template) {
@@ -129,10 +136,7 @@ void save_model(const fs::path& folder, const ModelConfig& config, const Paramet
   write_parameters(folder / "model.safetensors", store, type);
   if (tokenizer) save_tokenizer(folder, *tokenizer);
   if (chat_template) write_file(folder / "chat_template.jinja", *chat_template);
-  Json generation = {{"_from_model_config", true}};
-  if (config.eos >= 0) generation["eos_token_id"] = config.eos;
-  if (config.bos >= 0) generation["bos_token_id"] = config.bos;
-  write_file(folder / "generation_config.json", generation.dump(2) + "\n");
+  save_generation_config(folder, config);
   const std::string_view dtype = names[type == DType::f16 ? 1 : type == DType::bf16 ? 2 : 0];
   write_file(folder / "config.json", config_to_json(config, dtype).dump(2) + "\n");
 }

@@ -47,5 +47,7 @@ void save_model(const std::filesystem::path& folder, const ModelConfig& config, 
                 const std::optional<Tokenizer>& tokenizer, DType type = DType::f32,
                 const std::optional<std::string>& chat_template = {});
 void save_tokenizer(const std::filesystem::path& folder, const Tokenizer& tokenizer);
+// generation_config.json: the config's end and begin of a text.
+void save_generation_config(const std::filesystem::path& folder, const ModelConfig& config);
 
 }  // namespace mfa

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "base/file.h"
-#include "formats/json.h"
 #include "formats/safetensors.h"
 #include "model/chat_files.h"
 #include "model/config_json.h"
@@ -32,13 +31,6 @@ void copy_companions(const fs::path& source, const fs::path& folder) {
     if (path_exists(source / name)) write_file(folder / name, MappedFile(source / name).text());
 }
 
-void write_generation_config(const fs::path& folder, const ModelConfig& config) {
-  Json generation = {{"_from_model_config", true}};
-  if (config.eos >= 0) generation["eos_token_id"] = config.eos;
-  if (config.bos >= 0) generation["bos_token_id"] = config.bos;
-  write_file(folder / "generation_config.json", generation.dump(2) + "\n");
-}
-
 }  // namespace
 
 bool is_model_file(std::string_view name) {
@@ -53,7 +45,7 @@ void write_companions(const fs::path& folder, const fs::path& source, const Mode
   // Asked of the source: in the folder, a run that was killed here may have left the first of two files.
   const auto copied = [&](const char* name) { return copies && path_exists(folder_of(source) / name); };
   if (!copied("tokenizer.json")) save_tokenizer(folder, tokenizer);
-  if (!copied("generation_config.json")) write_generation_config(folder, config);
+  if (!copied("generation_config.json")) save_generation_config(folder, config);
   // A GGUF file holds its template inside; a folder's, in whichever file, has been copied.
   if (!source.empty() && is_gguf_model(source))
     if (const std::optional<std::string> chat = load_chat_template(source))
