@@ -24,10 +24,10 @@
 // A page is fetched while the one before it is met (the two before it, where keys are made ready), and splits that
 // follow each other are met by one thread, or else each split's first page comes from memory.
 //
-// Measured on Zen 5 (AVX-512, bf16 products), two threads: 1.15 – 1.3 × the roofline time for 16 or 64 heads × 256 over
-// bf16, int8 0.64 – 0.78 × that. Values in keys take 1.045 × the time of separate K and V at 64 heads; at 16 and 4
-// heads 0.98 and 0.54 × where memory gives 45 GB/s to separate ones, 1.14 and 0.75 × where it gives 80 (32k). Out of
-// L2, a key and its value cost 156 cycles with 16 rows, of which 128 are products.
+// Measured on Zen 5 (AVX-512, bf16 products), two threads: 1.1 – 1.3 × the roofline time for 16 or 64 heads × 256 over
+// bf16, int8 0.67 – 0.78 × that. Values in keys take 1.04 × the time of separate K and V at 64 heads; at 16 and 4 heads
+// 1.0 and 0.55 × where memory gives 45 GB/s to separate ones, 1.15 and 0.73 × where it gives more (32k). Out of L2, a
+// key and its value cost 154 cycles with 16 rows, of which 128 are products and 8 probabilities.
 //
 // Measured on Zen 4 (AVX-512, bf16 products), two threads: 1.13 – 1.3 × the roofline time for 16 or 64 heads × 256 over
 // bf16. int8 takes 0.75 × the bf16 time at 16 and 64 heads. Values in keys take 1.10 × the time of separate K and V at

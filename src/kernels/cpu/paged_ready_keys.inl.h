@@ -16,15 +16,17 @@
 //
 // Measured on Zen 5 out of L2: the scores of a key of 256 dims take 55, 91, 282 cycles with 4, 16, 64 rows, of which
 // products of queries and angles are 24, 72, 264, and separate keys take 28, 68, 260. Without the making of keys the
-// tiles of 16 and 64 rows take 67 and 256. There two units multiply, and what shuffles across quarters of a vector,
-// shuffles bytes or rounds takes a quarter of a product's turn from them (24 of the making's 130 operations a key);
-// shifts, blends, xors and shuffles within quarters are free. Splats of 64 bits are part of a load and those of 128 are
+// tiles of 16 and 64 rows take 67 and 256; with keys and angles in L1 and nothing fetched, 16 rows take 84. There two
+// units multiply, and what shuffles across quarters of a vector, shuffles bytes or rounds takes a third of a product's
+// turn from them (24 of the making's 130 operations a key); sums, shifts, blends, xors, shuffles within quarters and
+// stores of a quarter or half that extract it are free. Splats of 64 bits are part of a load and those of 128 are
 // shuffles, hence slices: quarters, four pairs of each of four keys, took 1.06 × the time of 64 rows and 1.0 × of 16,
 // but 0.85 × of 4, whose eight sums wait for each other here. Tried there, without gain: quarter turns by shifts or by
 // shuffles of words (1.0 ×), making spread thinner over the tiles of 32 and 64 rows (1.02 ×), no fetching of the next
 // vectors into L1 (1.02 to 1.08 ×), pairs of dims by masked loads from odd addresses (1.07 ×), 16 rows in the lanes and
 // splats of keys, which then need no exchange (1.2 ×: a load for each product), pages one ahead (1.6 ×), 16 rows whose
-// makers leave touching to the values (1.0 ×).
+// makers leave touching to the values (1.0 ×), quarters exchanged by extracting stores (1.03 ×; 4 rows 1.2 ×), whole
+// vectors of pairs and sums across all lanes, which need no exchange (1.15 ×).
 //
 // Measured on Zen 4 out of L2, in quarters: 78, 162, 561 cycles with 4, 16, 64 rows, of which 32, 128, 512 are products
 // of queries and 16 of angles. Every operation of 512 bits takes one of two pairs of units for a cycle there, so that
