@@ -1,9 +1,10 @@
-// What a split, or splits folded so far, know of their rows: sums of e^(logit − maximum), sums of values times that, and
-// the maximum they are relative to, which larger logits may exceed by kMaximumLag; and how two such states become one.
+// What a split, or splits folded so far, know of their rows: sums of e^(logit − maximum), sums of values times that,
+// and the maximum they are relative to, which larger logits may exceed by kMaximumLag; and how two such states become
+// one.
 //
 // Splits of a run (paged_schedule.h) are folded in order, then runs. A fold reads 2 and writes 1 · rows · value_dim
-// floats: at 64 heads of 256 dims, 8 cycles for each key of a split whose state lies in L2, 30 where another core has it
-// (Zen 5). Tried, without gain: a fold that leaves what it adds clear for the next split (1.0 ×).
+// floats: at 64 heads of 256 dims, 8 cycles for each key of a split whose state lies in L2, 30 where another core has
+// it (Zen 5). Tried, without gain: a fold that leaves what it adds clear for the next split (1.0 ×).
 #pragma once
 
 #include "kernels/cpu/kernel_table.h"
