@@ -72,6 +72,7 @@ inline void mask_row(const PagedScratch& s, const PagedTile& t, int64_t r) {
 // number as zeros; or that alone. Before they become integers, they are relative to the largest of their row in the
 // tile, and s.tile_factor would make them relative to the largest so far.
 enum class Weights { f32, f32_and_bf16, bf16, integers };
+constexpr bool in_bf16(Weights kind) { return kind == Weights::bf16 || kind == Weights::f32_and_bf16; }
 
 inline Weights kind_of_weights(const PagedPiece& piece, const KvLayout& at) {
   const KvMatrix& v = at.values;
@@ -93,7 +94,7 @@ inline void softmax_rows(const PagedScratch& s, const PagedState& state, int64_t
   // Nothing seen, nothing to rescale: sums are zero.
   const Vec factor = select_less(old, splat(kNoKeySeen / 2), splat(1.0f), exp(old - top));
   store(state.maximum + begin, top);
-  constexpr bool bf16 = kWeights == Weights::bf16 || kWeights == Weights::f32_and_bf16;
+  constexpr bool bf16 = in_bf16(kWeights);
   alignas(64) float shifts[kLanes];
   store(shifts, kWeights == Weights::integers ? here : bf16 ? top * splat(-kLog2E) : top);
   for (Vec& sum : lanes) sum = zero();
@@ -181,7 +182,7 @@ inline void add_values(const PagedPiece& piece, const KvLayout& at, const PagedS
   constexpr int64_t kGroup = KvPoolSpec::kScaleGroup;
   const KvMatrix& v = at.values;
   const float* scales = at.shared ? s.key_scales : s.value_scales;
-  const bool pairs = piece.bf16_products && v.type == DType::bf16 && v.grouped();  // as in kind_of_weights
+  const bool pairs = in_bf16(kind_of_weights(piece, at));
   // Two blocks at once: neither beyond the values, nor beyond whole blocks of the matrix, which may hold more dims.
   const int64_t two_blocks_end = min_of(round_up(piece.spec.value_dim, kBlock), v.outer);
   bool in_f32 = false;
